@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check cross test test-purego test-isa test-arm64 test-onnx race fuzz enc mca weights accuracy compression bench peers compare readme profile
+.PHONY: help generate check cross test test-purego test-isa test-arm64 test-onnx race fuzz enc mca weights accuracy compression training training-page experiments bench peers compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,33 @@ MORE = ../shared/images
 compression: ## what compression gives and costs, in results/compression.md and a plot beside it; of WEIGHTS (v1.0) and SMALL (v1.1), on half of CALIBRATE and on MORE
 	go run ./net/compress -page results/compression.md -weights $(WEIGHTS) -small $(SMALL) -calibrate $(CALIBRATE) $(addprefix -images ,$(wildcard $(MORE))) -threads 1 \
 		$(addprefix -peers ,$(shell ls -t results/*/*-peers/peers.txt 2>/dev/null | head -n 1))
+
+# Runs stay in a folder of the user's cache, and go on where they were stopped; delete one to make it again.
+RUNS = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebench/training
+CIFAR = ../shared/data/cifar10-jpeg.tar.gz
+FLOWERS = ../shared/data/flowers
+CIFARFLAGS = -model squeezenet-cifar-simple -epochs 22
+TUNEFLAGS =
+ROWSFLAGS = $(TUNEFLAGS)
+training: ## train on CIFAR and FLOWERS, compress and train again, in results/training*; about two hours on two cores, goes on after an interrupt; of WEIGHTS (v1.0) and SMALL (v1.1)
+	go run ./net/train $(CIFARFLAGS) -data $(CIFAR) -o $(RUNS)/cifar
+	go run ./net/train -model squeezenet1.1 -weights $(SMALL) -dense $(TUNEFLAGS) -data $(FLOWERS) -o $(RUNS)/flowers
+	go run ./net/train -model squeezenet1.0 -weights $(WEIGHTS) -dense $(TUNEFLAGS) -data $(FLOWERS) -o $(RUNS)/tuned
+	go run ./net/train -model $(RUNS)/tuned/model.onnx -dense $(ROWSFLAGS) -data $(FLOWERS) -o $(RUNS)/dense
+	test -e $(RUNS)/rows.onnx || go run ./net/compress -model $(RUNS)/tuned/model.onnx -prune '*1x1=0.3333,conv10=0.3333' -pattern vector -o $(RUNS)/rows.onnx
+	go run ./net/train -model $(RUNS)/rows.onnx $(ROWSFLAGS) -data $(FLOWERS) -o $(RUNS)/rows
+	go run ./net/accuracy -model $(RUNS)/flowers/model.onnx -type int8 -calibrate $(FLOWERS)/train -page results/training-int8.md $(FLOWERS)/val
+	go run ./net/compress -model $(RUNS)/rows/model.onnx -share bits=6,plain -images $(FLOWERS)/val > $(RUNS)/compressed.txt
+	$(MAKE) training-page
+
+training-page: ## write results/training.md of the runs that make training left, of BENCH and PEERS
+	go run ./net/train/report -page results/training.md $(foreach run,cifar flowers,$(if $(wildcard $(RUNS)/$(run)/model.onnx),-$(run) $(RUNS)/$(run))) \
+		$(if $(wildcard $(RUNS)/rows/model.onnx),-dense $(RUNS)/dense -rows $(RUNS)/rows) \
+		$(addprefix -bench ,$(BENCH)) $(addprefix -peers ,$(PEERS)) $(addprefix -experiments ,$(wildcard results/experiments.md)) \
+		$(addprefix -int8 ,$(wildcard results/training-int8.md)) $(addprefix -compressed ,$(wildcard $(RUNS)/compressed.txt))
+
+experiments: ## squeeze ratio, share of 3x3, pools and bypass on CIFAR, in results/experiments.md; hours, goes on after an interrupt; FLAGS="-epochs 5 -pictures 1000"
+	go run ./net/train/experiments -data $(CIFAR) -o $(RUNS)/experiments $(FLAGS) -page results/experiments.md
 
 bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison
 	go run ./bench/run

@@ -56,6 +56,9 @@
 // then such a chain, over the weights' integers or float16 values, which starts at 0; one multiply-add
 // more multiplies it by the channel's scale and adds the bias. A batch of images gives the bits of each alone.
 //
+// The gradient of a convolution's weights is a sum over all pixels of a batch, in slices whose number depends on the problem
+// alone: see [BindWeightGradient].
+//
 // Quantized values are exact: their sums are integers, and each result is rounded once, half to even.
 // All instruction sets and all algorithms give the same bits.
 //
@@ -72,8 +75,8 @@
 //
 // # Concurrency
 //
-// A [Conv] is immutable, unless it is a [Loader]. A [workers.Task] has scratch memory of its own: it must not run twice at
-// the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
+// A [Conv] is immutable, unless it is a [Loader]. A [workers.Task] has scratch memory of its own: it
+// must not run twice at the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
 // so one call of a kernel is short: it takes microseconds.
 //
 // # Instruction sets

@@ -139,7 +139,7 @@ func FuzzWinograd(f *testing.F) {
 }
 
 // FuzzSparse compares the algorithms that skip zeros with the reference and with the direct one, for any
-// small shape, in any layout, at any density.
+// small shape, in any layout, at any density, for float32 and for quantized values.
 func FuzzSparse(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), uint16(0x1111), byte(0), byte(4), byte(5), byte(77), byte(0), byte(0), byte(0))
@@ -166,6 +166,10 @@ func FuzzSparse(f *testing.F) {
 		for _, set := range all {
 			for _, algo := range sparseAlgorithms {
 				sparseCase{c, algo, float64(density) / 255}.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3))
+			}
+			if c.In/g >= leastRows {
+				q := qrows(c, int32(dstLayout), int32(srcLayout), min(float64(density)/255, someZeros))
+				q.test(t, set, "rows", fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3))
 			}
 		}
 	})

@@ -31,6 +31,7 @@ func TestImports(t *testing.T) {
 		{"firebench/net/compression", []string{"firebench/kernels", "firebench/net/"}, []string{"gonum.org/v1/gonum/"}},
 		{"firebench/net/compress", []string{"firebench/bench/machine", "firebench/compare/peers/timings", "firebench/kernels", "firebench/net/"}, nil},
 		{"firebench/net/onnx", []string{"firebench/kernels", "firebench/net/"}, []string{"google.golang.org/protobuf/encoding/protowire"}},
+		{"firebench/net/train/", []string{"firebench/bench/machine", "firebench/compare/", "firebench/kernels", "firebench/net/"}, []string{"golang.org/x/perf/"}},
 		{"firebench/net/training", []string{"firebench/kernels", "firebench/kernels/workers", "firebench/net/"}, nil},
 		{"firebench/net/codecs", []string{"firebench/net/weights"}, []string{"github.com/klauspost/compress/"}},
 		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/", "golang.org/x/sync/"}},

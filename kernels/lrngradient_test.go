@@ -49,7 +49,7 @@ func TestLRNGradientChannels(t *testing.T) {
 	})
 }
 
-// TestLRNGradientLayouts reads from and writes to every layout, in batches, on one thread and on several.
+// TestLRNGradientLayouts reads from and writes to every layout, in batches.
 func TestLRNGradientLayouts(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for i, dst := range layouts {
@@ -58,9 +58,6 @@ func TestLRNGradientLayouts(t *testing.T) {
 					testLRNGradient(t, set, alexLRN(5), random(1, 1+j%2, 3, 4, 21), dst, src, 1+(i+j)%2)
 				})
 			}
-		}
-		for threads := 1; threads <= 3; threads++ {
-			testLRNGradient(t, set, alexLRN(5), random(1, 2, 30, 29, 67), layout{halo: 1}, layout{}, threads)
 		}
 	})
 }
@@ -71,11 +68,14 @@ func TestLRNGradientDigest(t *testing.T) {
 	want := map[bool]string{}
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 3; threads++ {
-			src, grad := random(1, 2, 12, 13, 48), random(2, 2, 12, 13, 48)
-			dst := kernels.NewView(kernels.Type{}, 2, 12, 13, 48, 1)
+			src, grad := random(1, 2, 24, 25, 64), random(2, 2, 24, 25, 64)
+			dst := kernels.NewView(kernels.Type{}, 2, 24, 25, 64, 1)
 			task, err := kernels.BindLRNGradient(set, alexLRN(5), dst, src.dense(), grad.dense(), threads)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if chunks := task.Chunks(); chunks < threads {
+				t.Errorf("%d chunks for %d threads test nothing", chunks, threads)
 			}
 			run(task, threads)
 			fused := set.ISA != kernels.Scalar

@@ -106,6 +106,9 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 		task, err := op.Bind(qdst, qsrc, threads)
 		add("quantized convolution, "+algo, task, err)
 	}
+	for _, k := range []int{1, 3} {
+		add(fmt.Sprintf("quantized convolution %d×%d, rows", k, k), bindRows(t, set, conv(28, 28, c, 40, k, 1, 1, 1), threads), nil)
+	}
 	half := kernels.NewView(kernels.Type{}, 1, 14, 14, c, 1)
 	pool := kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}
 	task, err := kernels.BindMaxPool(set, pool, half, src, threads)

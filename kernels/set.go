@@ -132,9 +132,9 @@ type SpMMAddFunc = func(dst, src, values *float32, columns, counts *uint8, rows 
 //
 // tiles, images, rows and cols are at least 1.
 //
-// With each pixel, the function also prefetches as many values as two vectors have, from
-// prefetch+t*prefetchTile+p*prefetchPixel on, where p is the number of the pixel. No result depends on them.
-type WeightGradientFunc = func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int)
+// The function also prefetches as many values as four vectors have, from prefetch on, moving on by prefetchStep: in
+// each round of four pixels of a row, or of two if vectors have 16 lanes. No result depends on them.
+type WeightGradientFunc = func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int)
 
 // Transforms are the kernels before and after the matrix products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The sums below have no
@@ -578,6 +578,20 @@ type U8 struct {
 	//		dst[i] = int16(src[i])
 	//	}
 	Widen func(dst *int16, src *uint8, n int)
+
+	// Gather makes the inputs of Conv from some inputs of each pixel, 16 at a time. Strides, from and to count
+	// bytes. What it writes for a chunk beyond the inputs that are wanted, the next chunk may overwrite; places are 0 to 15:
+	//
+	//	for c := range chunks {
+	//		for p := range pixels {
+	//			for i := range 16 {
+	//				dst[p*dstStride+to[c]+i] = src[p*srcStride+from[c]+places[16*c+i]] // to[c]+2*i where they are int16
+	//			}
+	//		}
+	//	}
+	//
+	// chunks is at least 1, and so is pixels.
+	Gather func(dst, src, places *uint8, from, to *int32, chunks, pixels, srcStride, dstStride int)
 
 	// SpaceToDepth is that of F32.
 	SpaceToDepth func(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)

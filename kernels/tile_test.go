@@ -244,7 +244,7 @@ func testWeightGradientTile(t *testing.T, f kernels.WeightGradientFunc, height, 
 			grad := gradMem.load(side, gradients[:images*rows*cols*width])
 			start := startMem.load(side, sums[:(tiles-1)*startTile+height*width])
 			dst := dstMem.blank(side, tiles*height*width)
-			f(&dst[0], &start[0], &src[0], &grad[0], &grad[0], tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, 5, 7)
+			f(&dst[0], &start[0], &src[0], &grad[0], &grad[0], tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, 7)
 			compareRows(t, fmt.Sprintf("tiles=%d images=%d rows=%d cols=%d, %s", tiles, images, rows, cols, sides[side]), dst, tiles*height, width, width, func(m, n int) float64 {
 				acc := start[m/height*startTile+m%height*width+n]
 				for p := range images * rows * cols {
@@ -261,7 +261,7 @@ func testWeightGradientTile(t *testing.T, f kernels.WeightGradientFunc, height, 
 	// The sums may stay where they are.
 	src, grad := values[:height], gradients[:width]
 	in, out := kerneltest.Random(3, height*width), kerneltest.Random(3, height*width)
-	f(&out[0], &out[0], &src[0], &grad[0], &grad[0], 1, 0, 1, 1, 1, 0, 0, 0, 0, 0)
+	f(&out[0], &out[0], &src[0], &grad[0], &grad[0], 1, 0, 1, 1, 1, 0, 0, 0, 0)
 	compareRows(t, "in place", out, height, width, width, func(m, n int) float64 {
 		return float64(mulAdd(src[m], grad[n], in[m*width+n]))
 	}, nil)

@@ -16,12 +16,18 @@ import (
 //
 // where g is o's group, and then that of the biases, Σ grad[n][y][x][o]. All are float32.
 //
-// The pixels (n, y, x) are divided into slices, by their order; how many there are depends on s and on the
+// algo names the algorithm, direct or winograd; PickWeightGradient chooses one if algo is Auto, or another name, or cannot compute
+// this gradient.
+//
+// The direct algorithm divides the pixels (n, y, x) into slices, by their order; how many there are depends on s and on the
 // number and size of the images alone. In a slice, each sum is one chain of fused multiply-adds that
 // starts at 0, or of additions for a bias. The sums of slices are added in pairs, then those sums, and so on. The bits
 // therefore do not depend on the tile, the thread count or the instruction set; the scalar kernels round
 // each product, too. The border that the padding adds to the output of a 1×1 convolution is a last
 // slice, which changes only the biases.
+//
+// Winograd's algorithm is for 3×3 kernels with stride 1 and without groups. Its slices are rows of tiles, and its chains run over tiles: the bits are
+// the same as well on all instruction sets but the scalar one. Errors are larger than the direct algorithm's, as those of such a convolution are.
 //
 // The tasks must run one after the other, and nothing that shares their scratch memory may run between them.
 func BindWeightGradient(set *Set, algo string, s ConvShape, dst, src, grad View, threads int) ([]workers.Task, error) {
@@ -45,8 +51,8 @@ func BindWeightGradient(set *Set, algo string, s ConvShape, dst, src, grad View,
 	return []workers.Task{first, &weightReduction{sums}}, nil
 }
 
-// WeightGradientCandidates returns the names of the algorithms that can compute the gradient of p's weights, in the order of
-// [Algorithms].
+// WeightGradientCandidates returns the names of the algorithms that can compute the gradient of p's weights, in the
+// order of Algorithms.
 func WeightGradientCandidates(p Problem) []string {
 	if winogradGradientFits(p) {
 		return []string{direct.name, winogradAlgorithm.name}
@@ -159,8 +165,15 @@ func newWeightSums(set *Set, s ConvShape, dst, src, grad View) (*weightSums, err
 func (t *weightSums) useScratch(threads, n int) {
 	t.scratch.need = max(n, outputRows*outputRows*t.shape.KH*t.shape.KW) * Float32.Size()
 	t.scratch.buffers = make([][]byte, max(threads, 1))
-	t.scratch.needCommon = (t.slices + 1) * t.sliceSize * Float32.Size()
+	slices := t.slices
+	if t.hasBorder() {
+		slices++
+	}
+	t.scratch.needCommon = slices * t.sliceSize * Float32.Size()
 }
+
+// hasBorder reports whether some gradients belong to no window, but to the border that padding adds.
+func (t *weightSums) hasBorder() bool { return t.border.H > t.grad.H || t.border.W > t.grad.W }
 
 // sums returns the memory of the sums of a slice. Behind that of the last one is that of the border.
 func (t *weightSums) sums(slice int) []float32 {
@@ -281,11 +294,13 @@ func (t *directGradient) Chunk(worker, i int) {
 	blocks := t.part(sums, i%t.blockParts, t.blockParts)
 	panel := scratchOf[float32](&t.scratch, worker)
 	first, last := slice*t.pixels/t.slices, (slice+1)*t.pixels/t.slices
+	var u upcoming
 	for p := t.patch(first, last); p.images > 0; {
 		next := t.patch(p.end, last)
+		t.upcoming(&u, blocks, p, next)
 		for i := range blocks {
 			t.pack(panel, sums, &blocks[i], p)
-			t.multiply(panel, sums, &blocks[i], p, p.first == first, t.upcoming(blocks, i, p, next))
+			t.multiply(panel, sums, &blocks[i], p, p.first == first, &u)
 		}
 		p = next
 	}
@@ -294,6 +309,7 @@ func (t *directGradient) Chunk(worker, i int) {
 // pack copies the gradients of a block of output channels to panel, and adds them to the sums of the biases.
 func (t *directGradient) pack(panel, sums []float32, b *block, p patch) {
 	if b.width < b.tile {
+		// What is there could be numbers that take long to multiply.
 		for i := range p.end - p.first {
 			clear(panel[i*b.tile+b.width : (i+1)*b.tile])
 		}
@@ -308,11 +324,12 @@ func (t *directGradient) pack(panel, sums []float32, b *block, p patch) {
 
 // multiply adds the products of all inputs and the gradients in panel to the sums of a block. The sums start at 0 if
 // these are the first pixels. Meanwhile it prefetches what comes next.
-func (t *directGradient) multiply(panel, sums []float32, b *block, p patch, first bool, next upcoming) {
+func (t *directGradient) multiply(panel, sums []float32, b *block, p patch, first bool, next *upcoming) {
 	src := t.inputs[t.source(p)+b.in:]
 	tile := t.f32.WeightGradient.of(b)
 	height, taller, shorter := tile.split(t.run)
 	sums = sums[b.weights:]
+	times := p.images * p.rows * t.f32.prefetches(p.cols)
 	for _, offset := range t.offsets {
 		src := src[offset:]
 		for _, tiles := range [2]struct{ height, count int }{{height + 1, taller}, {height, shorter}} {
@@ -321,12 +338,12 @@ func (t *directGradient) multiply(panel, sums []float32, b *block, p patch, firs
 				if first {
 					start, startTile = &t.zeros[0], 0
 				}
-				n, prefetch, prefetchTile, prefetchPixel := next.take(left)
+				n, prefetch, prefetchStep := next.take(left, times)
 				if prefetch == nil {
 					prefetch = &panel[0]
 				}
 				tile.Funcs[tiles.height-1](&sums[0], start, &src[0], &panel[0], prefetch, n, startTile,
-					p.images, p.rows, p.cols, t.dims[0].src, t.dims[1].src, t.dims[2].src, prefetchTile, prefetchPixel)
+					p.images, p.rows, p.cols, t.dims[0].src, t.dims[1].src, t.dims[2].src, prefetchStep)
 				left -= n
 				sums = sums[n*tiles.height*b.tile:]
 				src = src[min(n*tiles.height, len(src)-1):]
@@ -335,49 +352,77 @@ func (t *directGradient) multiply(panel, sums []float32, b *block, p patch, firs
 	}
 }
 
-// An upcoming says what will be read next: inputs and gradients of some pixels. A tile prefetches a column of it, as many
-// values of each pixel as two vectors have.
+// prefetches returns how often a tile of WeightGradient prefetches in a row of pixels.
+func (f *F32) prefetches(pixels int) int {
+	if f.Lanes == 16 {
+		return pixels / 2
+	}
+	return pixels / 4
+}
+
+// An upcoming is what will be read next, while tiles are computed that prefetch it.
 type upcoming struct {
-	src, grad           []float32 // nil for none
-	srcPixel, gradPixel int
-	columns             int // of the inputs that are left
-	column              int // values in a column
+	regions     [maxRegions]region
+	done, count int // regions
 }
 
-// take returns what the next of up to tiles tiles prefetch, in the arguments of a WeightGradientFunc, and how many do.
-func (u *upcoming) take(tiles int) (n int, prefetch *float32, prefetchTile, prefetchPixel int) {
-	switch {
-	case u.grad != nil:
-		prefetch = &u.grad[0]
-		u.grad = nil
-		return 1, prefetch, 0, u.gradPixel
-	case u.columns > 0:
-		n = min(tiles, u.columns)
-		prefetch = &u.src[0]
-		u.src = u.src[min(n*u.column, len(u.src)-1):]
-		u.columns -= n
-		return n, prefetch, u.column, u.srcPixel
+// maxRegions is how many regions are prefetched: the inputs, and most columns of gradients.
+const maxRegions = 17
+
+// A region is numbers that tiles prefetch, as many at a time as four vectors have, step apart.
+type region struct {
+	data        []float32
+	step, times int
+}
+
+// add adds a region, unless there are too many.
+func (u *upcoming) add(r region) {
+	if u.count < maxRegions {
+		u.regions[u.count] = r
+		u.count++
 	}
-	return tiles, nil, 0, 0
 }
 
-// upcoming returns what is read next after block i of blocks has been multiplied for the pixels of p, which more
-// pixels of the slice follow, from next on.
-func (t *directGradient) upcoming(blocks []block, i int, p, next patch) upcoming {
-	u := upcoming{gradPixel: t.dims[2].grad, srcPixel: t.dims[2].src, column: 2 * t.f32.Lanes}
-	switch {
-	case i+1 < len(blocks):
-		u.grad = t.gradients[t.gradient(p)+blocks[i+1].out:]
-	case next.images > 0:
-		u.grad = t.gradients[t.gradient(next)+blocks[0].out:]
-		at := t.source(next)
-		if s := t.shape; next.n == p.n && s.KH > s.Stride {
-			at += (s.KH - s.Stride) * t.src.Row // what lies above has been read already
+// take returns what the next of up to tiles tiles prefetch, each so many times, in the arguments of a WeightGradientFunc, and
+// how many tiles do.
+func (u *upcoming) take(tiles, times int) (n int, prefetch *float32, prefetchStep int) {
+	if u.done == u.count || times == 0 {
+		return tiles, nil, 0
+	}
+	r := &u.regions[u.done]
+	n = min(tiles, vectors(r.times, times))
+	prefetch, prefetchStep = &r.data[0], r.step
+	r.times -= n * times
+	if at := n * times * r.step; r.times > 0 && at < len(r.data) {
+		r.data = r.data[at:]
+	} else {
+		u.done++
+	}
+	return n, prefetch, prefetchStep
+}
+
+// upcoming sets u to what is read for the pixels of next, which follow those of p.
+func (t *directGradient) upcoming(u *upcoming, blocks []block, p, next patch) {
+	u.done, u.count = 0, 0
+	if next.images == 0 {
+		return
+	}
+	column, pixels := 4*t.f32.Lanes, next.end-next.first
+	at, d := t.source(next), &t.dims
+	if s := t.shape; next.n == p.n && s.KH > s.Stride {
+		at += (s.KH - s.Stride) * t.src.Row // what lies above has been read already
+	}
+	u.add(region{t.inputs[at:], column, vectors((next.images-1)*d[0].src+(next.rows-1)*d[1].src+next.cols*d[2].src, column)})
+	from, to := &blocks[0], &blocks[len(blocks)-1]
+	width, pixel := to.out+to.width-from.out, d[2].grad
+	grad := t.gradients[t.gradient(next)+from.out:]
+	if width == pixel {
+		u.add(region{grad, column, vectors(pixels*pixel, column)})
+	} else {
+		for c := 0; c < width; c += column {
+			u.add(region{grad[c:], pixel, pixels})
 		}
-		u.src = t.inputs[at:]
-		u.columns = vectors(min(t.shape.Stride, t.shape.KW)*t.shape.In, u.column)
 	}
-	return u
 }
 
 // source returns the index of the first input of the window of a patch's first pixel.
@@ -403,7 +448,7 @@ func (t *weightReduction) Chunk(worker, i int) {
 	b, out := &t.blocks[i], Pixel[float32](t.dst, 0, 0, 0)
 	slices := t.slices
 	t.addSlices(b.weights, b.rows*b.tile, slices)
-	if t.border.H > t.grad.H || t.border.W > t.grad.W {
+	if t.hasBorder() {
 		t.sumBorder(b)
 		slices++
 	}

@@ -93,12 +93,14 @@ func (t *winogradGradient) Chunk(worker, i int) {
 	rows := t.grad.N * t.rows
 	first, last := slice*rows/t.slices, (slice+1)*rows/t.slices
 	size := gradientElements * t.sumMatrix // of the sums of a block
+	var u upcoming
 	for row := first; row < last; row += t.most {
 		n := min(t.most, last-row)
 		t.transformInputs(in, edge, row, n)
+		t.upcoming(&u, blocks, row+n, min(t.most, last-row-n))
 		for i := range blocks {
 			t.transformGradients(grad, edge, sums, &blocks[i], row, n)
-			t.multiply(products[i*size:], in, grad, &blocks[i], n*t.cols, row == first, t.upcoming(blocks, i, row, last))
+			t.multiply(products[i*size:], in, grad, &blocks[i], n*t.cols, row == first, &u)
 		}
 	}
 	for i := range blocks {
@@ -186,72 +188,46 @@ func fillEdge(dst, src []float32, height, width, pixel, rows, cols, channels, sr
 	}
 }
 
-// upcomingRows are the inputs and gradients of rows that will be read next; nil for none.
-type upcomingRows struct{ src, grad []float32 }
-
-// upcoming returns what is read next after block i of blocks has been multiplied for the rows of tiles from row on: the
-// gradients of another block, or the next rows.
-func (t *winogradGradient) upcoming(blocks []block, i, row, last int) (u upcomingRows) {
-	inputs := i+1 == len(blocks)
-	if inputs {
-		row += t.most
+// upcoming sets u to what is read for n rows of tiles from row on.
+func (t *winogradGradient) upcoming(u *upcoming, blocks []block, row, n int) {
+	u.done, u.count = 0, 0
+	if n <= 0 {
+		return
 	}
-	if row >= last {
-		return u
+	column, rows := 4*t.f32.Lanes, n*gradientTile
+	image, y := row/t.rows, row%t.rows*gradientTile
+	above := 0
+	if y > 0 {
+		above = 2 // rows have been read already
 	}
-	n, y := row/t.rows, row%t.rows*gradientTile
-	rows := min(t.most, last-row) * gradientTile
-	b := &blocks[(i+1)%len(blocks)]
-	u.grad = t.gradients[t.grad.Index(n, y, 0, b.out):]
-	u.grad = u.grad[:min(rows*t.grad.Row, len(u.grad))]
-	if inputs {
-		if y > 0 {
-			y += 2 // what lies above has been read already
-		}
-		u.src = t.inputs[t.src.Index(n, y, 0, 0):]
-		u.src = u.src[:min(rows*t.src.Row, len(u.src))]
+	u.add(region{t.inputs[t.src.Index(image, y+above, 0, 0):], column, vectors(rows*t.src.Row, column)})
+	for c, to := blocks[0].out, &blocks[len(blocks)-1]; c < to.out+to.width; c += column {
+		u.add(region{t.gradients[t.grad.Index(image, y, 0, c):], t.grad.Pixel, rows * t.grad.Row / t.grad.Pixel})
 	}
-	return u
-}
-
-// take returns what a call for tiles of some pixels each prefetches, in the arguments of a WeightGradientFunc: the gradients of one
-// pixel after the other, or inputs without gaps, by turns.
-func (t *winogradGradient) take(u *upcomingRows, call, tiles, pixels int) (prefetch *float32, prefetchTile, prefetchPixel int) {
-	if call%2 == 0 && len(u.grad) > 0 {
-		prefetch = &u.grad[0]
-		u.grad = u.grad[min(pixels*t.grad.Pixel, len(u.grad)):]
-		return prefetch, 0, t.grad.Pixel
-	}
-	if call%2 == 1 && len(u.src) > 0 {
-		column := 2 * t.f32.Lanes
-		prefetch = &u.src[0]
-		u.src = u.src[min(tiles*pixels*column, len(u.src)):]
-		return prefetch, pixels * column, column
-	}
-	return nil, 0, 0
 }
 
 // multiply adds the products of all elements, sums over tiles, to the sums of a block. These start at 0 if the tiles are
 // the first. Meanwhile it prefetches what comes next.
-func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles int, first bool, next upcomingRows) {
+func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles int, first bool, next *upcoming) {
 	tile, inputs := t.f32.WeightGradient.of(b), t.shape.In
 	height, taller, shorter := tile.split(inputs)
+	times := t.f32.prefetches(tiles)
 	for e := range gradientElements {
 		sums, in, grad := sums[e*t.sumMatrix:], in[e*t.inMatrix:], grad[e*t.gradMatrix:]
 		for _, part := range [2]struct{ height, count int }{{height + 1, taller}, {height, shorter}} {
-			if part.count == 0 {
-				continue
+			for left := part.count; left > 0; {
+				start, startTile := &sums[0], part.height*b.tile
+				if first {
+					start, startTile = &t.zeros[0], 0
+				}
+				n, prefetch, prefetchStep := next.take(left, times)
+				if prefetch == nil {
+					prefetch = &grad[0]
+				}
+				tile.Funcs[part.height-1](&sums[0], start, &in[0], &grad[0], prefetch, n, startTile, 1, 1, tiles, 0, 0, t.pixel, prefetchStep)
+				left -= n
+				sums, in = sums[n*part.height*b.tile:], in[n*part.height:]
 			}
-			start, startTile := &sums[0], part.height*b.tile
-			if first {
-				start, startTile = &t.zeros[0], 0
-			}
-			prefetch, prefetchTile, prefetchPixel := t.take(&next, e, part.count, tiles)
-			if prefetch == nil {
-				prefetch = &grad[0]
-			}
-			tile.Funcs[part.height-1](&sums[0], start, &in[0], &grad[0], prefetch, part.count, startTile, 1, 1, tiles, 0, 0, t.pixel, prefetchTile, prefetchPixel)
-			sums, in = sums[part.count*part.height*b.tile:], in[part.count*part.height:]
 		}
 	}
 }

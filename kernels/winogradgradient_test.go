@@ -160,6 +160,7 @@ func TestWinogradGradient(t *testing.T) {
 			conv(7, 6, 3, 5, 3, 1, 0, 1).of(3),
 			conv(6, 31, 3, 2, 3, 1, 2, 1).of(2),
 			conv(80, 30, 2, 3, 3, 1, 1, 1).of(2),
+			conv(4, 1100, 1, 2, 3, 1, 1, 1).of(1), // one row of tiles for two slices
 		}
 		asymmetric := conv(6, 7, lanes, 5, 3, 1, 0, 1).of(2)
 		asymmetric.Pad = kernels.Padding{Top: 0, Left: 2, Bottom: 1, Right: 0}

@@ -289,6 +289,10 @@ func (m *Machine) Steps(name, comment string, n vec.R, unroll int, body func(n i
 
 func (m *Machine) Prefetch(p vec.R, bytes int) { m.Ctx.PREFETCHT0(operand.Mem{Base: p, Disp: bytes}) }
 
+func (m *Machine) PrefetchLater(p vec.R, bytes int) {
+	m.Ctx.PREFETCHT1(operand.Mem{Base: p, Disp: bytes})
+}
+
 func (m *Machine) Load(p vec.R, i int) vec.V {
 	v := m.vector()
 	m.Ctx.VMOVUPS(operand.Mem{Base: p, Disp: i * m.size}, v)

@@ -415,8 +415,11 @@ func (m *Machine) Steps(name, comment string, n vec.R, unroll int, body func(n i
 	m.Ctx.Label(l + "_done")
 }
 
-func (m *Machine) Prefetch(p vec.R, bytes int) {
-	m.emit(fmt.Sprintf("PRFM %d(R{0}), PLDL1KEEP", imm(bytes, 0, 32760, 8)), in(p))
+func (m *Machine) Prefetch(p vec.R, bytes int)      { m.prefetch(p, bytes, "PLDL1KEEP") }
+func (m *Machine) PrefetchLater(p vec.R, bytes int) { m.prefetch(p, bytes, "PLDL2KEEP") }
+
+func (m *Machine) prefetch(p vec.R, bytes int, to string) {
+	m.emit(fmt.Sprintf("PRFM %d(R{0}), %s", imm(bytes, 0, 32760, 8), to), in(p))
 }
 
 // displacement checks an access to vector i from a pointer on and returns its offset in bytes.

@@ -14,7 +14,7 @@ var WeightGradient = Recipe{"weightgradient", weightGradientSignature, func(m ve
 	return heights("WeightGradient", m, f, f, t, func(t *sums, name string) { weightGradient(t, f, name) })
 }}
 
-const weightGradientSignature = "func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int)"
+const weightGradientSignature = "func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int)"
 
 func weightGradient(t *sums, f vec.Float32, name string) {
 	t.Func(name, weightGradientSignature,
@@ -36,9 +36,12 @@ func weightGradient(t *sums, f vec.Float32, name string) {
 		"		}",
 		"	}",
 		"",
-		"Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by",
-		"prefetchTile from tile to tile, where narrow vectors do not.")
+		fmt.Sprintf("Meanwhile it prefetches four vectors for each %d pixels, moving on by prefetchStep, where vectors are not narrow.", t.pixelsPerRound()))
 	srcPixel := distance(t, f, "srcPixel")
+	var prefetch, prefetchStep vec.R
+	if prefetchesTiles(t) {
+		prefetch, prefetchStep = t.Arg("prefetch"), distance(t, f, "prefetchStep")
+	}
 	t.LoopArg("tile", fmt.Sprintf("For each tile of %d×%d, inputs by gradients", t.rows, t.cols), "tiles", func() {
 		start := t.Arg("start")
 		t.start("The sums so far", func(i int) (row []vec.V) {
@@ -49,13 +52,7 @@ func weightGradient(t *sums, f vec.Float32, name string) {
 		})
 		t.AddTo(start, distance(t, f, "startTile"))
 		t.SetArg("start", start)
-		var prefetch, prefetchPixel vec.R
 		if prefetchesTiles(t) {
-			prefetch = t.Arg("prefetch")
-			next := vec.Named(t, "next prefetch", t.CopyInt(prefetch))
-			t.AddTo(next, distance(t, f, "prefetchTile"))
-			t.SetArg("prefetch", next)
-			prefetchPixel = distance(t, f, "prefetchPixel")
 			t.Comment("Those of the next tile")
 			for i := 0; i < t.rows*t.cols*f.Element().Size; i += cacheLine {
 				t.Prefetch(start, i)
@@ -67,15 +64,13 @@ func weightGradient(t *sums, f vec.Float32, name string) {
 			row := vec.Named(t, "row", t.CopyInt(image))
 			t.Loop("row", "For each row of pixels", t.Arg("rows"), func() {
 				input := vec.Named(t, "input", t.CopyInt(row))
-				t.addSteps(t.Arg("cols"), func(n int) {
+				t.Steps("k", "For each pixel, a step of the sums", t.Arg("cols"), t.pixelsPerRound(), func(n int) {
 					f.OuterBeside(t.sum, input, srcPixel, t.weights, n)
-					for range n {
-						if prefetch != nil {
-							for i := 0; i < 2*t.Size(); i += cacheLine {
-								t.Prefetch(prefetch, i)
-							}
-							t.AddTo(prefetch, prefetchPixel)
+					if prefetch != nil && n > 1 {
+						for i := 0; i < 4*t.Size(); i += cacheLine {
+							t.PrefetchLater(prefetch, i)
 						}
+						t.AddTo(prefetch, prefetchStep)
 					}
 				})
 				t.AddTo(row, distance(t, f, "srcRow"))
@@ -95,4 +90,13 @@ func weightGradient(t *sums, f vec.Float32, name string) {
 		t.SetArg("src", src)
 	})
 	t.Return()
+}
+
+// pixelsPerRound is how many pixels a round of the inner loop takes: the widest vectors have fewer rounds than what is read next has
+// pixels.
+func (t *sums) pixelsPerRound() int {
+	if t.Size() > cacheLine/2 {
+		return 2
+	}
+	return 4
 }

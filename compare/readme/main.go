@@ -132,6 +132,7 @@ func generate(root string, runs []string) (map[string][]byte, error) {
 		"networks":    f.networks,
 		"picture":     f.picture,
 		"recipe":      func() (string, error) { return quoteRecipe(root) },
+		"training":    func() (string, error) { return training.quote(root) },
 		"example":     func() (string, error) { return quoteExample(root) },
 	})
 	if err != nil {

@@ -93,10 +93,11 @@ func project(t *testing.T) (root string) {
 	}
 	header := "# recorded 2026-11-24T03:45:57Z, commit ca78fc9d\n"
 	for path, text := range map[string]string{
-		"README.md":                      "# X\n<!-- runs: results/m/a -->\n<!-- peers: -->\n" + regions("answer", "networks", "picture", "recipe", "accuracy", "compression", "example") + "The end.\n",
+		"README.md":                      "# X\n<!-- runs: results/m/a -->\n<!-- peers: -->\n" + regions("answer", "networks", "picture", "recipe", "accuracy", "compression", "training", "example") + "The end.\n",
 		"results/m/a/bench.txt":          header + string(samples),
 		"results/m/other/bench.txt":      strings.Replace(header, "ca78fc9d", "11112222", 1) + string(samples),
 		"results/accuracy.md":            "# Accuracy\n\n| arithmetic | top-1 |\n|---|---:|\n| int8 | 1/2 |\n\nBrackets\n",
+		"results/training.md":            "# Training\n\n| what | target |\n|---|---:|\n| a step | 1 |\n\nBrackets\n",
 		"results/compression.md":         "# Compression\n\n| | bytes |\n|---|---:|\n| AlexNet | 240 MB |\n\n| step | bytes on disk | smaller | in memory | ms | × as fast | top-1 as the first |\n|---|---:|---:|---:|---:|---:|---:|\n| int8 | 9 | 7× | 8 | 0.5 | 2 | 1/2 |\n\n| step |\n",
 		"asmgen/recipes/maxpool.go":      "package recipes\n\n\teachVector(m, n, func() {\n\t\tm.Store()\n\t})\n\tafter()\n",
 		"kernels/avx512/maxpool_amd64.s": "before:\n\tRET\nvector:\n\tVMAXPS Z0, Z1, Z0\n\tVMOVUPS Z0, (AX)\n\tRET\n",
@@ -148,6 +149,7 @@ func TestGenerate(t *testing.T) {
 		"squeezenet1.0: stem 1.17, 55×55 1.23", "squeezenet1.0, int8 on avx512-vnni: stem 0.53, 55×55 0.56", "(results/stages.svg)",
 		"```go\neachVector(m, n, func() {\n    m.Store()\n})\n```", "```asm\nvector:\n    VMAXPS Z0, Z1, Z0\n    VMOVUPS Z0, (AX)\n```", "    WORD $2 // str q0, [x0]\n```",
 		"<!-- generated: accuracy -->\n| arithmetic | top-1 |\n|---|---:|\n| int8 | 1/2 |\n\n<!-- end -->\n",
+		"<!-- generated: training -->\n| what | target |\n|---|---:|\n| a step | 1 |\n\n<!-- end -->\n",
 		"<!-- generated: compression -->\n| step | bytes on disk | smaller | ms | × as fast | top-1 as the first |\n| --- | ---: | ---: | ---: | ---: | ---: |\n| int8 | 9 | 7× | 0.5 | 2 | 1/2 |\n\n<!-- end -->\n",
 		"```go\n// top explains.\nfunc top() {\n    call()\n}\n```\n<!-- end -->\nThe end.\n",
 	} {
@@ -274,7 +276,7 @@ func TestPicture(t *testing.T) {
 
 // What cannot be quoted is an error that says where.
 func TestErrors(t *testing.T) {
-	all := []string{"answer", "networks", "picture", "recipe", "example", "accuracy", "compression"}
+	all := []string{"answer", "networks", "picture", "recipe", "example", "accuracy", "compression", "training"}
 	readme := func(runs string, names ...string) string {
 		return "<!-- runs: " + runs + " -->\n<!-- peers: -->\n" + regions(names...)
 	}
@@ -299,6 +301,7 @@ func TestErrors(t *testing.T) {
 		"assembly cut":    {"kernels/neon/maxpool_arm64.s", "vector:\n\tRET\n", `kernels/neon/maxpool_arm64.s: no line after "vector:" matches`},
 		"no accuracy":     {"results/accuracy.md", "# Accuracy\n", "results/accuracy.md: no line matches"},
 		"no ladder":       {"results/compression.md", "# Compression\n", "results/compression.md: no line matches"},
+		"no targets":      {"results/training.md", "# Training\n", "results/training.md: no line matches"},
 		"no column":       {"results/compression.md", "| step | ms |\n|---|---:|\n\n", `results/compression.md: no column "bytes on disk" in its table`},
 		"short row":       {"results/compression.md", "| step | bytes on disk | smaller | ms | × as fast | top-1 as the first |\n|---|\n\n", "results/compression.md: a row of its table is too short: |---|"},
 		"no example":      {"net/preprocess/example_test.go", "package p\n\nfunc top() {}\n", "net/preprocess/example_test.go: no function Example"},

@@ -38,6 +38,9 @@ var (
 	compressionColumns = []string{"step", "bytes on disk", "smaller", "ms", "× as fast", "top-1 as the first"}
 )
 
+// training is the table of targets of the page that net/train/report writes.
+var training = excerpt{path: "results/training.md", first: regexp.MustCompile(`^\| what`), last: regexp.MustCompile(`^\n`)}
+
 // quoteColumns returns some columns of a table in Markdown, by their titles.
 func (e excerpt) quoteColumns(root string, titles []string) (string, error) {
 	text, err := e.quote(root)

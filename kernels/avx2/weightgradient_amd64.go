@@ -22,11 +22,10 @@ package avx2
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient2x16 adds the products of tiles × 2 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -46,11 +45,10 @@ func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient3x16 adds the products of tiles × 3 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -70,11 +68,10 @@ func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient4x16 adds the products of tiles × 4 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -94,11 +91,10 @@ func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient5x16 adds the products of tiles × 5 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -118,11 +114,10 @@ func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient6x16 adds the products of tiles × 6 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -142,11 +137,10 @@ func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient1x8 adds the products of tiles × 1 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -166,11 +160,10 @@ func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient2x8 adds the products of tiles × 2 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -190,11 +183,10 @@ func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient3x8 adds the products of tiles × 3 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -214,11 +206,10 @@ func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient4x8 adds the products of tiles × 4 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -238,11 +229,10 @@ func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient5x8 adds the products of tiles × 5 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -262,11 +252,10 @@ func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient6x8 adds the products of tiles × 6 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -286,11 +275,10 @@ func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient7x8 adds the products of tiles × 7 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -310,11 +298,10 @@ func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient8x8 adds the products of tiles × 8 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -334,11 +321,10 @@ func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient9x8 adds the products of tiles × 9 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -358,11 +344,10 @@ func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient10x8 adds the products of tiles × 10 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -382,11 +367,10 @@ func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient11x8 adds the products of tiles × 11 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -406,11 +390,10 @@ func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient12x8 adds the products of tiles × 12 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -430,11 +413,10 @@ func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient13x8 adds the products of tiles × 13 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -454,11 +436,10 @@ func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient14x8 adds the products of tiles × 14 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -478,14 +459,13 @@ func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradientX16 lists the heights of the tile weightgradient_f32_6x16_avx2.
-var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
+var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
 	WeightGradient1x16,
 	WeightGradient2x16,
 	WeightGradient3x16,
@@ -495,7 +475,7 @@ var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tile
 }
 
 // WeightGradientX8 lists the heights of the tile weightgradient_f32_14x8_avx2.
-var WeightGradientX8 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
+var WeightGradientX8 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
 	WeightGradient1x8,
 	WeightGradient2x8,
 	WeightGradient3x8,

@@ -4,39 +4,34 @@
 
 #include "textflag.h"
 
-// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y1 sum[0:2], Y2-Y3 weights[0:2], Y4 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 1×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -52,45 +47,36 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4224(CX)
-	PREFETCHT0   4288(CX)
-	VMOVUPS      (CX), Y2
-	VMOVUPS      32(CX), Y3
+	VMOVUPS      (BX), Y2
+	VMOVUPS      32(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         AX, R10
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      160(CX), Y3
+	VMOVUPS      128(BX), Y2
+	VMOVUPS      160(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         AX, R10
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      224(CX), Y3
+	VMOVUPS      192(BX), Y2
+	VMOVUPS      224(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         AX, R10
-	ADDQ         $0x00000100, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -99,18 +85,15 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	PREFETCHT0   4096(CX)
-	VMOVUPS      (CX), Y2
-	VMOVUPS      32(CX), Y3
+	VMOVUPS      (BX), Y2
+	VMOVUPS      32(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         AX, R10
-	ADDQ         $+64, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+64, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -125,55 +108,50 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    $+64, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+4, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    $+64, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+4, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y3 sum[0:4], Y4-Y5 weights[0:2], Y6 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 2×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -189,14 +167,10 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4224(CX)
-	PREFETCHT0   4288(CX)
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -204,8 +178,8 @@ k_block:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y4
-	VMOVUPS      96(CX), Y5
+	VMOVUPS      64(BX), Y4
+	VMOVUPS      96(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -213,8 +187,8 @@ k_block:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         AX, R10
-	VMOVUPS      128(CX), Y4
-	VMOVUPS      160(CX), Y5
+	VMOVUPS      128(BX), Y4
+	VMOVUPS      160(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -222,8 +196,8 @@ k_block:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         AX, R10
-	VMOVUPS      192(CX), Y4
-	VMOVUPS      224(CX), Y5
+	VMOVUPS      192(BX), Y4
+	VMOVUPS      224(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -231,15 +205,10 @@ k_block:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         AX, R10
-	ADDQ         $0x00000100, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -248,11 +217,10 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	PREFETCHT0   4096(CX)
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -260,9 +228,7 @@ k_one:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         AX, R10
-	ADDQ         $+64, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+64, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -277,60 +243,55 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	ADDQ    $0x00000080, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+8, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	ADDQ    $0x00000080, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+8, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y5 sum[0:6], Y6-Y7 weights[0:2], Y8 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 3×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -346,10 +307,10 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -360,8 +321,8 @@ k_block:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y6
-	VMOVUPS      96(CX), Y7
+	VMOVUPS      64(BX), Y6
+	VMOVUPS      96(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -372,8 +333,8 @@ k_block:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         AX, R10
-	VMOVUPS      128(CX), Y6
-	VMOVUPS      160(CX), Y7
+	VMOVUPS      128(BX), Y6
+	VMOVUPS      160(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -384,8 +345,8 @@ k_block:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         AX, R10
-	VMOVUPS      192(CX), Y6
-	VMOVUPS      224(CX), Y7
+	VMOVUPS      192(BX), Y6
+	VMOVUPS      224(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -396,15 +357,10 @@ k_block:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         AX, R10
-	ADDQ         $0x00000100, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -413,10 +369,10 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -427,9 +383,7 @@ k_one:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         AX, R10
-	ADDQ         $+64, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+64, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -444,65 +398,60 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	ADDQ    $0x000000c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+12, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	ADDQ    $0x000000c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+12, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y7 sum[0:8], Y8-Y9 weights[0:2], Y10 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 4×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -518,10 +467,10 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -535,8 +484,8 @@ k_block:
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y8
-	VMOVUPS      96(CX), Y9
+	VMOVUPS      64(BX), Y8
+	VMOVUPS      96(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -550,8 +499,8 @@ k_block:
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         AX, R10
-	VMOVUPS      128(CX), Y8
-	VMOVUPS      160(CX), Y9
+	VMOVUPS      128(BX), Y8
+	VMOVUPS      160(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -565,8 +514,8 @@ k_block:
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         AX, R10
-	VMOVUPS      192(CX), Y8
-	VMOVUPS      224(CX), Y9
+	VMOVUPS      192(BX), Y8
+	VMOVUPS      224(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -580,15 +529,10 @@ k_block:
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         AX, R10
-	ADDQ         $0x00000100, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -597,10 +541,10 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -614,9 +558,7 @@ k_one:
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         AX, R10
-	ADDQ         $+64, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+64, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -631,70 +573,65 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	ADDQ    $0x00000100, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+16, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	ADDQ    $0x00000100, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+16, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y9 sum[0:10], Y10-Y11 weights[0:2], Y12 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 5×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	VMOVUPS 288(CX), Y9
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	VMOVUPS 288(BX), Y9
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -710,10 +647,10 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y10
-	VMOVUPS      32(CX), Y11
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -730,8 +667,8 @@ k_block:
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y10
-	VMOVUPS      96(CX), Y11
+	VMOVUPS      64(BX), Y10
+	VMOVUPS      96(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -748,8 +685,8 @@ k_block:
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         AX, R10
-	VMOVUPS      128(CX), Y10
-	VMOVUPS      160(CX), Y11
+	VMOVUPS      128(BX), Y10
+	VMOVUPS      160(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -766,8 +703,8 @@ k_block:
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         AX, R10
-	VMOVUPS      192(CX), Y10
-	VMOVUPS      224(CX), Y11
+	VMOVUPS      192(BX), Y10
+	VMOVUPS      224(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -784,15 +721,10 @@ k_block:
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         AX, R10
-	ADDQ         $0x00000100, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -801,10 +733,10 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y10
-	VMOVUPS      32(CX), Y11
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -821,9 +753,7 @@ k_one:
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         AX, R10
-	ADDQ         $+64, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+64, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -838,75 +768,70 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	VMOVUPS Y9, 288(CX)
-	ADDQ    $0x00000140, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+20, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	ADDQ    $0x00000140, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+20, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y11 sum[0:12], Y12-Y13 weights[0:2], Y14 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 6×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	VMOVUPS 288(CX), Y9
-	VMOVUPS 320(CX), Y10
-	VMOVUPS 352(CX), Y11
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	VMOVUPS 288(BX), Y9
+	VMOVUPS 320(BX), Y10
+	VMOVUPS 352(BX), Y11
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -922,10 +847,10 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y12
-	VMOVUPS      32(CX), Y13
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -945,8 +870,8 @@ k_block:
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y12
-	VMOVUPS      96(CX), Y13
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      96(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -966,8 +891,8 @@ k_block:
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         AX, R10
-	VMOVUPS      128(CX), Y12
-	VMOVUPS      160(CX), Y13
+	VMOVUPS      128(BX), Y12
+	VMOVUPS      160(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -987,8 +912,8 @@ k_block:
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         AX, R10
-	VMOVUPS      192(CX), Y12
-	VMOVUPS      224(CX), Y13
+	VMOVUPS      192(BX), Y12
+	VMOVUPS      224(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -1008,15 +933,10 @@ k_block:
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         AX, R10
-	ADDQ         $0x00000100, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1025,10 +945,10 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y12
-	VMOVUPS      32(CX), Y13
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -1048,9 +968,7 @@ k_one:
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         AX, R10
-	ADDQ         $+64, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+64, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1065,61 +983,56 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	VMOVUPS Y9, 288(CX)
-	VMOVUPS Y10, 320(CX)
-	VMOVUPS Y11, 352(CX)
-	ADDQ    $0x00000180, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+24, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	ADDQ    $0x00000180, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+24, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0 sum, Y1 weights, Y2 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 1×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1135,35 +1048,28 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	VMOVUPS      (CX), Y1
+	VMOVUPS      (BX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y1
+	VMOVUPS      32(BX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y1
+	VMOVUPS      64(BX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y1
+	VMOVUPS      96(BX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1172,16 +1078,13 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	PREFETCHT0   4096(CX)
-	VMOVUPS      (CX), Y1
+	VMOVUPS      (BX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1196,51 +1099,46 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	ADDQ    $+32, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+4, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	ADDQ    $+32, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+4, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y1 sum[0:2], Y2 weights, Y3 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 2×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1256,43 +1154,36 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	VMOVUPS      (CX), Y2
+	VMOVUPS      (BX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y2
+	VMOVUPS      32(BX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y2
+	VMOVUPS      64(BX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y2
+	VMOVUPS      96(BX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1301,18 +1192,15 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	PREFETCHT0   4096(CX)
-	VMOVUPS      (CX), Y2
+	VMOVUPS      (BX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1327,54 +1215,49 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    $+64, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+8, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    $+64, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+8, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y2 sum[0:3], Y3 weights, Y4 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 3×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1390,9 +1273,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y3
+	VMOVUPS      (BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
@@ -1400,7 +1283,7 @@ k_block:
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y3
+	VMOVUPS      32(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
@@ -1408,7 +1291,7 @@ k_block:
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y3
+	VMOVUPS      64(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
@@ -1416,7 +1299,7 @@ k_block:
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y3
+	VMOVUPS      96(BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
@@ -1424,15 +1307,10 @@ k_block:
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1441,9 +1319,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y3
+	VMOVUPS      (BX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
@@ -1451,9 +1329,7 @@ k_one:
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1468,56 +1344,51 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	ADDQ    $+96, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+12, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	ADDQ    $+96, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+12, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y3 sum[0:4], Y4 weights, Y5 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 4×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1533,9 +1404,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1545,7 +1416,7 @@ k_block:
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y4
+	VMOVUPS      32(BX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1555,7 +1426,7 @@ k_block:
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y4
+	VMOVUPS      64(BX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1565,7 +1436,7 @@ k_block:
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y4
+	VMOVUPS      96(BX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1575,15 +1446,10 @@ k_block:
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1592,9 +1458,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1604,9 +1470,7 @@ k_one:
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1621,59 +1485,54 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	ADDQ    $0x00000080, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+16, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	ADDQ    $0x00000080, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+16, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y4 sum[0:5], Y5 weights, Y6 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 5×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1689,9 +1548,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y5
+	VMOVUPS      (BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1703,7 +1562,7 @@ k_block:
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y5
+	VMOVUPS      32(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1715,7 +1574,7 @@ k_block:
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y5
+	VMOVUPS      64(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1727,7 +1586,7 @@ k_block:
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y5
+	VMOVUPS      96(BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1739,15 +1598,10 @@ k_block:
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1756,9 +1610,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y5
+	VMOVUPS      (BX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1770,9 +1624,7 @@ k_one:
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1787,61 +1639,56 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	ADDQ    $0x000000a0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+20, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	ADDQ    $0x000000a0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+20, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y5 sum[0:6], Y6 weights, Y7 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 6×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1857,9 +1704,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y6
+	VMOVUPS      (BX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1873,7 +1720,7 @@ k_block:
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y6
+	VMOVUPS      32(BX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1887,7 +1734,7 @@ k_block:
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y6
+	VMOVUPS      64(BX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1901,7 +1748,7 @@ k_block:
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y6
+	VMOVUPS      96(BX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1915,15 +1762,10 @@ k_block:
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1932,9 +1774,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y6
+	VMOVUPS      (BX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1948,9 +1790,7 @@ k_one:
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1965,64 +1805,59 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	ADDQ    $0x000000c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+24, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	ADDQ    $0x000000c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+24, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y6 sum[0:7], Y7 weights, Y8 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 7×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2038,9 +1873,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y7
+	VMOVUPS      (BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -2056,7 +1891,7 @@ k_block:
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y7
+	VMOVUPS      32(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -2072,7 +1907,7 @@ k_block:
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y7
+	VMOVUPS      64(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -2088,7 +1923,7 @@ k_block:
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y7
+	VMOVUPS      96(BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -2104,15 +1939,10 @@ k_block:
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2121,9 +1951,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y7
+	VMOVUPS      (BX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -2139,9 +1969,7 @@ k_one:
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2156,66 +1984,61 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	ADDQ    $0x000000e0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+28, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	ADDQ    $0x000000e0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+28, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y7 sum[0:8], Y8 weights, Y9 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 8×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2231,9 +2054,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y8
+	VMOVUPS      (BX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2251,7 +2074,7 @@ k_block:
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y8
+	VMOVUPS      32(BX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2269,7 +2092,7 @@ k_block:
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y8
+	VMOVUPS      64(BX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2287,7 +2110,7 @@ k_block:
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y8
+	VMOVUPS      96(BX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2305,15 +2128,10 @@ k_block:
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2322,9 +2140,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y8
+	VMOVUPS      (BX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2342,9 +2160,7 @@ k_one:
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2359,69 +2175,64 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	ADDQ    $0x00000100, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+32, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	ADDQ    $0x00000100, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+32, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient9x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient9x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y8 sum[0:9], Y9 weights, Y10 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 9×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2437,9 +2248,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y9
+	VMOVUPS      (BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2459,7 +2270,7 @@ k_block:
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y9
+	VMOVUPS      32(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2479,7 +2290,7 @@ k_block:
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y9
+	VMOVUPS      64(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2499,7 +2310,7 @@ k_block:
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y9
+	VMOVUPS      96(BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2519,15 +2330,10 @@ k_block:
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2536,9 +2342,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y9
+	VMOVUPS      (BX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2558,9 +2364,7 @@ k_one:
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2575,71 +2379,66 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	ADDQ    $0x00000120, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+36, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	ADDQ    $0x00000120, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+36, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient10x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient10x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y9 sum[0:10], Y10 weights, Y11 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 10×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	VMOVUPS 288(CX), Y9
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	VMOVUPS 288(BX), Y9
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2655,9 +2454,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y10
+	VMOVUPS      (BX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2679,7 +2478,7 @@ k_block:
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y10
+	VMOVUPS      32(BX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2701,7 +2500,7 @@ k_block:
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y10
+	VMOVUPS      64(BX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2723,7 +2522,7 @@ k_block:
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y10
+	VMOVUPS      96(BX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2745,15 +2544,10 @@ k_block:
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2762,9 +2556,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y10
+	VMOVUPS      (BX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2786,9 +2580,7 @@ k_one:
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2803,74 +2595,69 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	VMOVUPS Y9, 288(CX)
-	ADDQ    $0x00000140, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+40, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	ADDQ    $0x00000140, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+40, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient11x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient11x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y10 sum[0:11], Y11 weights, Y12 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 11×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	VMOVUPS 288(CX), Y9
-	VMOVUPS 320(CX), Y10
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	VMOVUPS 288(BX), Y9
+	VMOVUPS 320(BX), Y10
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2886,9 +2673,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y11
+	VMOVUPS      (BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2912,7 +2699,7 @@ k_block:
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y11
+	VMOVUPS      32(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2936,7 +2723,7 @@ k_block:
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y11
+	VMOVUPS      64(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2960,7 +2747,7 @@ k_block:
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y11
+	VMOVUPS      96(BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2984,15 +2771,10 @@ k_block:
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3001,9 +2783,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y11
+	VMOVUPS      (BX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -3027,9 +2809,7 @@ k_one:
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3044,76 +2824,71 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	VMOVUPS Y9, 288(CX)
-	VMOVUPS Y10, 320(CX)
-	ADDQ    $0x00000160, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+44, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	ADDQ    $0x00000160, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+44, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient12x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient12x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y11 sum[0:12], Y12 weights, Y13 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 12×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	VMOVUPS 288(CX), Y9
-	VMOVUPS 320(CX), Y10
-	VMOVUPS 352(CX), Y11
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	VMOVUPS 288(BX), Y9
+	VMOVUPS 320(BX), Y10
+	VMOVUPS 352(BX), Y11
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3129,9 +2904,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y12
+	VMOVUPS      (BX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3157,7 +2932,7 @@ k_block:
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y12
+	VMOVUPS      32(BX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3183,7 +2958,7 @@ k_block:
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y12
+	VMOVUPS      64(BX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3209,7 +2984,7 @@ k_block:
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y12
+	VMOVUPS      96(BX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3235,15 +3010,10 @@ k_block:
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3252,9 +3022,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y12
+	VMOVUPS      (BX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3280,9 +3050,7 @@ k_one:
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3297,79 +3065,74 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	VMOVUPS Y9, 288(CX)
-	VMOVUPS Y10, 320(CX)
-	VMOVUPS Y11, 352(CX)
-	ADDQ    $0x00000180, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+48, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	ADDQ    $0x00000180, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+48, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient13x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient13x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y12 sum[0:13], Y13 weights, Y14 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 13×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	VMOVUPS 288(CX), Y9
-	VMOVUPS 320(CX), Y10
-	VMOVUPS 352(CX), Y11
-	VMOVUPS 384(CX), Y12
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	VMOVUPS 288(BX), Y9
+	VMOVUPS 320(BX), Y10
+	VMOVUPS 352(BX), Y11
+	VMOVUPS 384(BX), Y12
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3385,9 +3148,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y13
+	VMOVUPS      (BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3415,7 +3178,7 @@ k_block:
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y13
+	VMOVUPS      32(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3443,7 +3206,7 @@ k_block:
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y13
+	VMOVUPS      64(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3471,7 +3234,7 @@ k_block:
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y13
+	VMOVUPS      96(BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3499,15 +3262,10 @@ k_block:
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3516,9 +3274,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y13
+	VMOVUPS      (BX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3546,9 +3304,7 @@ k_one:
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3563,81 +3319,76 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	VMOVUPS Y9, 288(CX)
-	VMOVUPS Y10, 320(CX)
-	VMOVUPS Y11, 352(CX)
-	VMOVUPS Y12, 384(CX)
-	ADDQ    $0x000001a0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+52, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	VMOVUPS Y12, 384(BX)
+	ADDQ    $0x000001a0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+52, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient14x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient14x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y13 sum[0:14], Y14 weights, Y15 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 14×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS 256(CX), Y8
-	VMOVUPS 288(CX), Y9
-	VMOVUPS 320(CX), Y10
-	VMOVUPS 352(CX), Y11
-	VMOVUPS 384(CX), Y12
-	VMOVUPS 416(CX), Y13
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS 256(BX), Y8
+	VMOVUPS 288(BX), Y9
+	VMOVUPS 320(BX), Y10
+	VMOVUPS 352(BX), Y11
+	VMOVUPS 384(BX), Y12
+	VMOVUPS 416(BX), Y13
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3653,9 +3404,9 @@ row:
 	SUBQ $+4, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	VMOVUPS      (CX), Y14
+	VMOVUPS      (BX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3685,7 +3436,7 @@ k_block:
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	ADDQ         AX, R10
-	VMOVUPS      32(CX), Y14
+	VMOVUPS      32(BX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3715,7 +3466,7 @@ k_block:
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	ADDQ         AX, R10
-	VMOVUPS      64(CX), Y14
+	VMOVUPS      64(BX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3745,7 +3496,7 @@ k_block:
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	ADDQ         AX, R10
-	VMOVUPS      96(CX), Y14
+	VMOVUPS      96(BX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3775,15 +3526,10 @@ k_block:
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	ADDQ         DX, CX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3792,9 +3538,9 @@ k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Y14
+	VMOVUPS      (BX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3824,9 +3570,7 @@ k_one:
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	ADDQ         AX, R10
-	ADDQ         $+32, CX
-	PREFETCHT0   (DX)
-	ADDQ         BX, DX
+	ADDQ         $+32, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3841,26 +3585,26 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	VMOVUPS Y3, 96(CX)
-	VMOVUPS Y4, 128(CX)
-	VMOVUPS Y5, 160(CX)
-	VMOVUPS Y6, 192(CX)
-	VMOVUPS Y7, 224(CX)
-	VMOVUPS Y8, 256(CX)
-	VMOVUPS Y9, 288(CX)
-	VMOVUPS Y10, 320(CX)
-	VMOVUPS Y11, 352(CX)
-	VMOVUPS Y12, 384(CX)
-	VMOVUPS Y13, 416(CX)
-	ADDQ    $0x000001c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+56, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	VMOVUPS Y12, 384(BX)
+	VMOVUPS Y13, 416(BX)
+	ADDQ    $0x000001c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+56, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER

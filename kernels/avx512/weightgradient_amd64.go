@@ -22,11 +22,10 @@ package avx512
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient2x32 adds the products of tiles × 2 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -46,11 +45,10 @@ func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient3x32 adds the products of tiles × 3 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -70,11 +68,10 @@ func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient4x32 adds the products of tiles × 4 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -94,11 +91,10 @@ func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient5x32 adds the products of tiles × 5 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -118,11 +114,10 @@ func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient6x32 adds the products of tiles × 6 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -142,11 +137,10 @@ func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient7x32 adds the products of tiles × 7 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -166,11 +160,10 @@ func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient8x32 adds the products of tiles × 8 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -190,11 +183,10 @@ func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient9x32 adds the products of tiles × 9 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -214,11 +206,10 @@ func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient10x32 adds the products of tiles × 10 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -238,11 +229,10 @@ func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient11x32 adds the products of tiles × 11 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -262,11 +252,10 @@ func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient12x32 adds the products of tiles × 12 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -286,11 +275,10 @@ func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient13x32 adds the products of tiles × 13 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -310,11 +298,10 @@ func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient14x32 adds the products of tiles × 14 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -334,11 +321,10 @@ func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient1x16 adds the products of tiles × 1 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -358,11 +344,10 @@ func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient2x16 adds the products of tiles × 2 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -382,11 +367,10 @@ func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient3x16 adds the products of tiles × 3 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -406,11 +390,10 @@ func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient4x16 adds the products of tiles × 4 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -430,11 +413,10 @@ func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient5x16 adds the products of tiles × 5 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -454,11 +436,10 @@ func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient6x16 adds the products of tiles × 6 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -478,11 +459,10 @@ func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient7x16 adds the products of tiles × 7 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -502,11 +482,10 @@ func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient8x16 adds the products of tiles × 8 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -526,11 +505,10 @@ func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient9x16 adds the products of tiles × 9 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -550,11 +528,10 @@ func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient10x16 adds the products of tiles × 10 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -574,11 +551,10 @@ func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient11x16 adds the products of tiles × 11 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -598,11 +574,10 @@ func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient12x16 adds the products of tiles × 12 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -622,11 +597,10 @@ func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient13x16 adds the products of tiles × 13 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -646,11 +620,10 @@ func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient14x16 adds the products of tiles × 14 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -670,11 +643,10 @@ func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient15x16 adds the products of tiles × 15 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -694,11 +666,10 @@ func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient16x16 adds the products of tiles × 16 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -718,11 +689,10 @@ func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient17x16 adds the products of tiles × 17 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -742,11 +712,10 @@ func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient18x16 adds the products of tiles × 18 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -766,11 +735,10 @@ func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient19x16 adds the products of tiles × 19 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -790,11 +758,10 @@ func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient20x16 adds the products of tiles × 20 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -814,11 +781,10 @@ func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient21x16 adds the products of tiles × 21 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -838,11 +804,10 @@ func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient22x16 adds the products of tiles × 22 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -862,11 +827,10 @@ func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient23x16 adds the products of tiles × 23 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -886,11 +850,10 @@ func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient24x16 adds the products of tiles × 24 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -910,11 +873,10 @@ func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient25x16 adds the products of tiles × 25 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -934,11 +896,10 @@ func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient26x16 adds the products of tiles × 26 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -958,11 +919,10 @@ func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient27x16 adds the products of tiles × 27 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -982,11 +942,10 @@ func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient28x16 adds the products of tiles × 28 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -1006,14 +965,13 @@ func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 2 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradientX32 lists the heights of the tile weightgradient_f32_14x32_avx512.
-var WeightGradientX32 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
+var WeightGradientX32 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
 	WeightGradient1x32,
 	WeightGradient2x32,
 	WeightGradient3x32,
@@ -1031,7 +989,7 @@ var WeightGradientX32 = [...]func(dst, start, src, grad, prefetch *float32, tile
 }
 
 // WeightGradientX16 lists the heights of the tile weightgradient_f32_28x16_avx512.
-var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
+var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
 	WeightGradient1x16,
 	WeightGradient2x16,
 	WeightGradient3x16,

@@ -4,3505 +4,35 @@
 
 #include "textflag.h"
 
-// func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient1x32(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient1x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z1 sum[0:2], Z2-Z3 weights[0:2], Z4 input
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 1×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4224(CX)
-	PREFETCHT0   4288(CX)
-	PREFETCHT0   4352(CX)
-	PREFETCHT0   4416(CX)
-	PREFETCHT0   4480(CX)
-	PREFETCHT0   4544(CX)
-	VMOVUPS      (CX), Z2
-	VMOVUPS      64(CX), Z3
-	VBROADCASTSS (R10), Z4
-	VFMADD231PS  Z2, Z4, Z0
-	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
-	VBROADCASTSS (R10), Z4
-	VFMADD231PS  Z2, Z4, Z0
-	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z2
-	VMOVUPS      320(CX), Z3
-	VBROADCASTSS (R10), Z4
-	VFMADD231PS  Z2, Z4, Z0
-	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z2
-	VMOVUPS      448(CX), Z3
-	VBROADCASTSS (R10), Z4
-	VFMADD231PS  Z2, Z4, Z0
-	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	VMOVUPS      (CX), Z2
-	VMOVUPS      64(CX), Z3
-	VBROADCASTSS (R10), Z4
-	VFMADD231PS  Z2, Z4, Z0
-	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    $0x00000080, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+4, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient2x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z3 sum[0:4], Z4-Z5 weights[0:2], Z6 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 2×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4224(CX)
-	PREFETCHT0   4288(CX)
-	PREFETCHT0   4352(CX)
-	PREFETCHT0   4416(CX)
-	PREFETCHT0   4480(CX)
-	PREFETCHT0   4544(CX)
-	VMOVUPS      (CX), Z4
-	VMOVUPS      64(CX), Z5
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z4, Z6, Z0
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(R10), Z6
-	VFMADD231PS  Z4, Z6, Z2
-	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z4
-	VMOVUPS      192(CX), Z5
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z4, Z6, Z0
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(R10), Z6
-	VFMADD231PS  Z4, Z6, Z2
-	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z4
-	VMOVUPS      320(CX), Z5
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z4, Z6, Z0
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(R10), Z6
-	VFMADD231PS  Z4, Z6, Z2
-	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z4
-	VMOVUPS      448(CX), Z5
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z4, Z6, Z0
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(R10), Z6
-	VFMADD231PS  Z4, Z6, Z2
-	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	VMOVUPS      (CX), Z4
-	VMOVUPS      64(CX), Z5
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z4, Z6, Z0
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(R10), Z6
-	VFMADD231PS  Z4, Z6, Z2
-	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	ADDQ    $0x00000100, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+8, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient3x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z5 sum[0:6], Z6-Z7 weights[0:2], Z8 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 3×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z6
-	VMOVUPS      64(CX), Z7
-	VBROADCASTSS (R10), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(R10), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(R10), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z6
-	VMOVUPS      192(CX), Z7
-	VBROADCASTSS (R10), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(R10), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(R10), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z6
-	VMOVUPS      320(CX), Z7
-	VBROADCASTSS (R10), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(R10), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(R10), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z6
-	VMOVUPS      448(CX), Z7
-	VBROADCASTSS (R10), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(R10), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(R10), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z6
-	VMOVUPS      64(CX), Z7
-	VBROADCASTSS (R10), Z8
-	VFMADD231PS  Z6, Z8, Z0
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(R10), Z8
-	VFMADD231PS  Z6, Z8, Z2
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(R10), Z8
-	VFMADD231PS  Z6, Z8, Z4
-	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	ADDQ    $0x00000180, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+12, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient4x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z7 sum[0:8], Z8-Z9 weights[0:2], Z10 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 4×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z8
-	VMOVUPS      64(CX), Z9
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(R10), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(R10), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(R10), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z8
-	VMOVUPS      192(CX), Z9
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(R10), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(R10), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(R10), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z8
-	VMOVUPS      320(CX), Z9
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(R10), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(R10), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(R10), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z8
-	VMOVUPS      448(CX), Z9
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(R10), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(R10), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(R10), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z8
-	VMOVUPS      64(CX), Z9
-	VBROADCASTSS (R10), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(R10), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(R10), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(R10), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	ADDQ    $0x00000200, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+16, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient5x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z9 sum[0:10], Z10-Z11 weights[0:2], Z12 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 5×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z10
-	VMOVUPS      64(CX), Z11
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(R10), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(R10), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(R10), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(R10), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z10
-	VMOVUPS      192(CX), Z11
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(R10), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(R10), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(R10), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(R10), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z10
-	VMOVUPS      320(CX), Z11
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(R10), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(R10), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(R10), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(R10), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z10
-	VMOVUPS      448(CX), Z11
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(R10), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(R10), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(R10), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(R10), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z10
-	VMOVUPS      64(CX), Z11
-	VBROADCASTSS (R10), Z12
-	VFMADD231PS  Z10, Z12, Z0
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(R10), Z12
-	VFMADD231PS  Z10, Z12, Z2
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(R10), Z12
-	VFMADD231PS  Z10, Z12, Z4
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(R10), Z12
-	VFMADD231PS  Z10, Z12, Z6
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 16(R10), Z12
-	VFMADD231PS  Z10, Z12, Z8
-	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	ADDQ    $0x00000280, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+20, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient6x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z11 sum[0:12], Z12-Z13 weights[0:2], Z14 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 6×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z12
-	VMOVUPS      64(CX), Z13
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(R10), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(R10), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(R10), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(R10), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(R10), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z12
-	VMOVUPS      192(CX), Z13
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(R10), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(R10), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(R10), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(R10), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(R10), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z12
-	VMOVUPS      320(CX), Z13
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(R10), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(R10), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(R10), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(R10), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(R10), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z12
-	VMOVUPS      448(CX), Z13
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(R10), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(R10), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(R10), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(R10), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(R10), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z12
-	VMOVUPS      64(CX), Z13
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z12, Z14, Z0
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(R10), Z14
-	VFMADD231PS  Z12, Z14, Z2
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(R10), Z14
-	VFMADD231PS  Z12, Z14, Z4
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(R10), Z14
-	VFMADD231PS  Z12, Z14, Z6
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 16(R10), Z14
-	VFMADD231PS  Z12, Z14, Z8
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 20(R10), Z14
-	VFMADD231PS  Z12, Z14, Z10
-	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	ADDQ    $0x00000300, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+24, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient7x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z13 sum[0:14], Z14-Z15 weights[0:2], Z16 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 7×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z14
-	VMOVUPS      64(CX), Z15
-	VBROADCASTSS (R10), Z16
-	VFMADD231PS  Z14, Z16, Z0
-	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 4(R10), Z16
-	VFMADD231PS  Z14, Z16, Z2
-	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 8(R10), Z16
-	VFMADD231PS  Z14, Z16, Z4
-	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 12(R10), Z16
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 16(R10), Z16
-	VFMADD231PS  Z14, Z16, Z8
-	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 20(R10), Z16
-	VFMADD231PS  Z14, Z16, Z10
-	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 24(R10), Z16
-	VFMADD231PS  Z14, Z16, Z12
-	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z14
-	VMOVUPS      192(CX), Z15
-	VBROADCASTSS (R10), Z16
-	VFMADD231PS  Z14, Z16, Z0
-	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 4(R10), Z16
-	VFMADD231PS  Z14, Z16, Z2
-	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 8(R10), Z16
-	VFMADD231PS  Z14, Z16, Z4
-	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 12(R10), Z16
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 16(R10), Z16
-	VFMADD231PS  Z14, Z16, Z8
-	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 20(R10), Z16
-	VFMADD231PS  Z14, Z16, Z10
-	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 24(R10), Z16
-	VFMADD231PS  Z14, Z16, Z12
-	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z14
-	VMOVUPS      320(CX), Z15
-	VBROADCASTSS (R10), Z16
-	VFMADD231PS  Z14, Z16, Z0
-	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 4(R10), Z16
-	VFMADD231PS  Z14, Z16, Z2
-	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 8(R10), Z16
-	VFMADD231PS  Z14, Z16, Z4
-	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 12(R10), Z16
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 16(R10), Z16
-	VFMADD231PS  Z14, Z16, Z8
-	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 20(R10), Z16
-	VFMADD231PS  Z14, Z16, Z10
-	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 24(R10), Z16
-	VFMADD231PS  Z14, Z16, Z12
-	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z14
-	VMOVUPS      448(CX), Z15
-	VBROADCASTSS (R10), Z16
-	VFMADD231PS  Z14, Z16, Z0
-	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 4(R10), Z16
-	VFMADD231PS  Z14, Z16, Z2
-	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 8(R10), Z16
-	VFMADD231PS  Z14, Z16, Z4
-	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 12(R10), Z16
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 16(R10), Z16
-	VFMADD231PS  Z14, Z16, Z8
-	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 20(R10), Z16
-	VFMADD231PS  Z14, Z16, Z10
-	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 24(R10), Z16
-	VFMADD231PS  Z14, Z16, Z12
-	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z14
-	VMOVUPS      64(CX), Z15
-	VBROADCASTSS (R10), Z16
-	VFMADD231PS  Z14, Z16, Z0
-	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 4(R10), Z16
-	VFMADD231PS  Z14, Z16, Z2
-	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 8(R10), Z16
-	VFMADD231PS  Z14, Z16, Z4
-	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 12(R10), Z16
-	VFMADD231PS  Z14, Z16, Z6
-	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 16(R10), Z16
-	VFMADD231PS  Z14, Z16, Z8
-	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 20(R10), Z16
-	VFMADD231PS  Z14, Z16, Z10
-	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 24(R10), Z16
-	VFMADD231PS  Z14, Z16, Z12
-	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	ADDQ    $0x00000380, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+28, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient8x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z15 sum[0:16], Z16-Z17 weights[0:2], Z18 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 8×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z16
-	VMOVUPS      64(CX), Z17
-	VBROADCASTSS (R10), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(R10), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(R10), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(R10), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 16(R10), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 20(R10), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R10), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 28(R10), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z16
-	VMOVUPS      192(CX), Z17
-	VBROADCASTSS (R10), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(R10), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(R10), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(R10), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 16(R10), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 20(R10), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R10), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 28(R10), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z16
-	VMOVUPS      320(CX), Z17
-	VBROADCASTSS (R10), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(R10), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(R10), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(R10), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 16(R10), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 20(R10), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R10), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 28(R10), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z16
-	VMOVUPS      448(CX), Z17
-	VBROADCASTSS (R10), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(R10), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(R10), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(R10), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 16(R10), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 20(R10), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R10), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 28(R10), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z16
-	VMOVUPS      64(CX), Z17
-	VBROADCASTSS (R10), Z18
-	VFMADD231PS  Z16, Z18, Z0
-	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(R10), Z18
-	VFMADD231PS  Z16, Z18, Z2
-	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(R10), Z18
-	VFMADD231PS  Z16, Z18, Z4
-	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(R10), Z18
-	VFMADD231PS  Z16, Z18, Z6
-	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 16(R10), Z18
-	VFMADD231PS  Z16, Z18, Z8
-	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 20(R10), Z18
-	VFMADD231PS  Z16, Z18, Z10
-	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 24(R10), Z18
-	VFMADD231PS  Z16, Z18, Z12
-	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 28(R10), Z18
-	VFMADD231PS  Z16, Z18, Z14
-	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	ADDQ    $0x00000400, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+32, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient9x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z17 sum[0:18], Z18-Z19 weights[0:2], Z20 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 9×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z18
-	VMOVUPS      64(CX), Z19
-	VBROADCASTSS (R10), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 4(R10), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 8(R10), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 12(R10), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 16(R10), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 20(R10), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 24(R10), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 28(R10), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 32(R10), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z18
-	VMOVUPS      192(CX), Z19
-	VBROADCASTSS (R10), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 4(R10), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 8(R10), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 12(R10), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 16(R10), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 20(R10), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 24(R10), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 28(R10), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 32(R10), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z18
-	VMOVUPS      320(CX), Z19
-	VBROADCASTSS (R10), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 4(R10), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 8(R10), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 12(R10), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 16(R10), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 20(R10), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 24(R10), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 28(R10), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 32(R10), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z18
-	VMOVUPS      448(CX), Z19
-	VBROADCASTSS (R10), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 4(R10), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 8(R10), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 12(R10), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 16(R10), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 20(R10), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 24(R10), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 28(R10), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 32(R10), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z18
-	VMOVUPS      64(CX), Z19
-	VBROADCASTSS (R10), Z20
-	VFMADD231PS  Z18, Z20, Z0
-	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 4(R10), Z20
-	VFMADD231PS  Z18, Z20, Z2
-	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 8(R10), Z20
-	VFMADD231PS  Z18, Z20, Z4
-	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 12(R10), Z20
-	VFMADD231PS  Z18, Z20, Z6
-	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 16(R10), Z20
-	VFMADD231PS  Z18, Z20, Z8
-	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 20(R10), Z20
-	VFMADD231PS  Z18, Z20, Z10
-	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 24(R10), Z20
-	VFMADD231PS  Z18, Z20, Z12
-	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 28(R10), Z20
-	VFMADD231PS  Z18, Z20, Z14
-	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 32(R10), Z20
-	VFMADD231PS  Z18, Z20, Z16
-	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	ADDQ    $0x00000480, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+36, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient10x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z19 sum[0:20], Z20-Z21 weights[0:2], Z22 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 10×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z20
-	VMOVUPS      64(CX), Z21
-	VBROADCASTSS (R10), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 4(R10), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 8(R10), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 12(R10), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 16(R10), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 20(R10), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 24(R10), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 28(R10), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 32(R10), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 36(R10), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z20
-	VMOVUPS      192(CX), Z21
-	VBROADCASTSS (R10), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 4(R10), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 8(R10), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 12(R10), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 16(R10), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 20(R10), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 24(R10), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 28(R10), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 32(R10), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 36(R10), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z20
-	VMOVUPS      320(CX), Z21
-	VBROADCASTSS (R10), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 4(R10), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 8(R10), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 12(R10), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 16(R10), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 20(R10), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 24(R10), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 28(R10), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 32(R10), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 36(R10), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z20
-	VMOVUPS      448(CX), Z21
-	VBROADCASTSS (R10), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 4(R10), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 8(R10), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 12(R10), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 16(R10), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 20(R10), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 24(R10), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 28(R10), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 32(R10), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 36(R10), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z20
-	VMOVUPS      64(CX), Z21
-	VBROADCASTSS (R10), Z22
-	VFMADD231PS  Z20, Z22, Z0
-	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 4(R10), Z22
-	VFMADD231PS  Z20, Z22, Z2
-	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 8(R10), Z22
-	VFMADD231PS  Z20, Z22, Z4
-	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 12(R10), Z22
-	VFMADD231PS  Z20, Z22, Z6
-	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 16(R10), Z22
-	VFMADD231PS  Z20, Z22, Z8
-	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 20(R10), Z22
-	VFMADD231PS  Z20, Z22, Z10
-	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 24(R10), Z22
-	VFMADD231PS  Z20, Z22, Z12
-	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 28(R10), Z22
-	VFMADD231PS  Z20, Z22, Z14
-	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 32(R10), Z22
-	VFMADD231PS  Z20, Z22, Z16
-	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 36(R10), Z22
-	VFMADD231PS  Z20, Z22, Z18
-	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	ADDQ    $0x00000500, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+40, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient11x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z21 sum[0:22], Z22-Z23 weights[0:2], Z24 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 11×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z22
-	VMOVUPS      64(CX), Z23
-	VBROADCASTSS (R10), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 4(R10), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(R10), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 12(R10), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 16(R10), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 20(R10), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 24(R10), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 28(R10), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 32(R10), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 36(R10), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 40(R10), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z22
-	VMOVUPS      192(CX), Z23
-	VBROADCASTSS (R10), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 4(R10), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(R10), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 12(R10), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 16(R10), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 20(R10), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 24(R10), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 28(R10), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 32(R10), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 36(R10), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 40(R10), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z22
-	VMOVUPS      320(CX), Z23
-	VBROADCASTSS (R10), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 4(R10), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(R10), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 12(R10), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 16(R10), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 20(R10), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 24(R10), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 28(R10), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 32(R10), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 36(R10), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 40(R10), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z22
-	VMOVUPS      448(CX), Z23
-	VBROADCASTSS (R10), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 4(R10), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(R10), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 12(R10), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 16(R10), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 20(R10), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 24(R10), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 28(R10), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 32(R10), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 36(R10), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 40(R10), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z22
-	VMOVUPS      64(CX), Z23
-	VBROADCASTSS (R10), Z24
-	VFMADD231PS  Z22, Z24, Z0
-	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 4(R10), Z24
-	VFMADD231PS  Z22, Z24, Z2
-	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(R10), Z24
-	VFMADD231PS  Z22, Z24, Z4
-	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 12(R10), Z24
-	VFMADD231PS  Z22, Z24, Z6
-	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 16(R10), Z24
-	VFMADD231PS  Z22, Z24, Z8
-	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 20(R10), Z24
-	VFMADD231PS  Z22, Z24, Z10
-	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 24(R10), Z24
-	VFMADD231PS  Z22, Z24, Z12
-	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 28(R10), Z24
-	VFMADD231PS  Z22, Z24, Z14
-	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 32(R10), Z24
-	VFMADD231PS  Z22, Z24, Z16
-	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 36(R10), Z24
-	VFMADD231PS  Z22, Z24, Z18
-	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 40(R10), Z24
-	VFMADD231PS  Z22, Z24, Z20
-	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	ADDQ    $0x00000580, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+44, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient12x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z23 sum[0:24], Z24-Z25 weights[0:2], Z26 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 12×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z24
-	VMOVUPS      64(CX), Z25
-	VBROADCASTSS (R10), Z26
-	VFMADD231PS  Z24, Z26, Z0
-	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 4(R10), Z26
-	VFMADD231PS  Z24, Z26, Z2
-	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 8(R10), Z26
-	VFMADD231PS  Z24, Z26, Z4
-	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 12(R10), Z26
-	VFMADD231PS  Z24, Z26, Z6
-	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 16(R10), Z26
-	VFMADD231PS  Z24, Z26, Z8
-	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 20(R10), Z26
-	VFMADD231PS  Z24, Z26, Z10
-	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 24(R10), Z26
-	VFMADD231PS  Z24, Z26, Z12
-	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 28(R10), Z26
-	VFMADD231PS  Z24, Z26, Z14
-	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 32(R10), Z26
-	VFMADD231PS  Z24, Z26, Z16
-	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 36(R10), Z26
-	VFMADD231PS  Z24, Z26, Z18
-	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 40(R10), Z26
-	VFMADD231PS  Z24, Z26, Z20
-	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 44(R10), Z26
-	VFMADD231PS  Z24, Z26, Z22
-	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z24
-	VMOVUPS      192(CX), Z25
-	VBROADCASTSS (R10), Z26
-	VFMADD231PS  Z24, Z26, Z0
-	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 4(R10), Z26
-	VFMADD231PS  Z24, Z26, Z2
-	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 8(R10), Z26
-	VFMADD231PS  Z24, Z26, Z4
-	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 12(R10), Z26
-	VFMADD231PS  Z24, Z26, Z6
-	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 16(R10), Z26
-	VFMADD231PS  Z24, Z26, Z8
-	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 20(R10), Z26
-	VFMADD231PS  Z24, Z26, Z10
-	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 24(R10), Z26
-	VFMADD231PS  Z24, Z26, Z12
-	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 28(R10), Z26
-	VFMADD231PS  Z24, Z26, Z14
-	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 32(R10), Z26
-	VFMADD231PS  Z24, Z26, Z16
-	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 36(R10), Z26
-	VFMADD231PS  Z24, Z26, Z18
-	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 40(R10), Z26
-	VFMADD231PS  Z24, Z26, Z20
-	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 44(R10), Z26
-	VFMADD231PS  Z24, Z26, Z22
-	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z24
-	VMOVUPS      320(CX), Z25
-	VBROADCASTSS (R10), Z26
-	VFMADD231PS  Z24, Z26, Z0
-	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 4(R10), Z26
-	VFMADD231PS  Z24, Z26, Z2
-	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 8(R10), Z26
-	VFMADD231PS  Z24, Z26, Z4
-	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 12(R10), Z26
-	VFMADD231PS  Z24, Z26, Z6
-	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 16(R10), Z26
-	VFMADD231PS  Z24, Z26, Z8
-	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 20(R10), Z26
-	VFMADD231PS  Z24, Z26, Z10
-	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 24(R10), Z26
-	VFMADD231PS  Z24, Z26, Z12
-	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 28(R10), Z26
-	VFMADD231PS  Z24, Z26, Z14
-	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 32(R10), Z26
-	VFMADD231PS  Z24, Z26, Z16
-	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 36(R10), Z26
-	VFMADD231PS  Z24, Z26, Z18
-	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 40(R10), Z26
-	VFMADD231PS  Z24, Z26, Z20
-	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 44(R10), Z26
-	VFMADD231PS  Z24, Z26, Z22
-	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z24
-	VMOVUPS      448(CX), Z25
-	VBROADCASTSS (R10), Z26
-	VFMADD231PS  Z24, Z26, Z0
-	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 4(R10), Z26
-	VFMADD231PS  Z24, Z26, Z2
-	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 8(R10), Z26
-	VFMADD231PS  Z24, Z26, Z4
-	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 12(R10), Z26
-	VFMADD231PS  Z24, Z26, Z6
-	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 16(R10), Z26
-	VFMADD231PS  Z24, Z26, Z8
-	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 20(R10), Z26
-	VFMADD231PS  Z24, Z26, Z10
-	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 24(R10), Z26
-	VFMADD231PS  Z24, Z26, Z12
-	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 28(R10), Z26
-	VFMADD231PS  Z24, Z26, Z14
-	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 32(R10), Z26
-	VFMADD231PS  Z24, Z26, Z16
-	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 36(R10), Z26
-	VFMADD231PS  Z24, Z26, Z18
-	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 40(R10), Z26
-	VFMADD231PS  Z24, Z26, Z20
-	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 44(R10), Z26
-	VFMADD231PS  Z24, Z26, Z22
-	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z24
-	VMOVUPS      64(CX), Z25
-	VBROADCASTSS (R10), Z26
-	VFMADD231PS  Z24, Z26, Z0
-	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 4(R10), Z26
-	VFMADD231PS  Z24, Z26, Z2
-	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 8(R10), Z26
-	VFMADD231PS  Z24, Z26, Z4
-	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 12(R10), Z26
-	VFMADD231PS  Z24, Z26, Z6
-	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 16(R10), Z26
-	VFMADD231PS  Z24, Z26, Z8
-	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 20(R10), Z26
-	VFMADD231PS  Z24, Z26, Z10
-	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 24(R10), Z26
-	VFMADD231PS  Z24, Z26, Z12
-	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 28(R10), Z26
-	VFMADD231PS  Z24, Z26, Z14
-	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 32(R10), Z26
-	VFMADD231PS  Z24, Z26, Z16
-	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 36(R10), Z26
-	VFMADD231PS  Z24, Z26, Z18
-	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 40(R10), Z26
-	VFMADD231PS  Z24, Z26, Z20
-	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 44(R10), Z26
-	VFMADD231PS  Z24, Z26, Z22
-	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	ADDQ    $0x00000600, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+48, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient13x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z25 sum[0:26], Z26-Z27 weights[0:2], Z28 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 13×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	VMOVUPS 1536(CX), Z24
-	VMOVUPS 1600(CX), Z25
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	PREFETCHT0 1536(CX)
-	PREFETCHT0 1600(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS      (CX), Z26
-	VMOVUPS      64(CX), Z27
-	VBROADCASTSS (R10), Z28
-	VFMADD231PS  Z26, Z28, Z0
-	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 4(R10), Z28
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 8(R10), Z28
-	VFMADD231PS  Z26, Z28, Z4
-	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 12(R10), Z28
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 16(R10), Z28
-	VFMADD231PS  Z26, Z28, Z8
-	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 20(R10), Z28
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 24(R10), Z28
-	VFMADD231PS  Z26, Z28, Z12
-	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 28(R10), Z28
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 32(R10), Z28
-	VFMADD231PS  Z26, Z28, Z16
-	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 36(R10), Z28
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 40(R10), Z28
-	VFMADD231PS  Z26, Z28, Z20
-	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 44(R10), Z28
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 48(R10), Z28
-	VFMADD231PS  Z26, Z28, Z24
-	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z26
-	VMOVUPS      192(CX), Z27
-	VBROADCASTSS (R10), Z28
-	VFMADD231PS  Z26, Z28, Z0
-	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 4(R10), Z28
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 8(R10), Z28
-	VFMADD231PS  Z26, Z28, Z4
-	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 12(R10), Z28
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 16(R10), Z28
-	VFMADD231PS  Z26, Z28, Z8
-	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 20(R10), Z28
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 24(R10), Z28
-	VFMADD231PS  Z26, Z28, Z12
-	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 28(R10), Z28
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 32(R10), Z28
-	VFMADD231PS  Z26, Z28, Z16
-	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 36(R10), Z28
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 40(R10), Z28
-	VFMADD231PS  Z26, Z28, Z20
-	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 44(R10), Z28
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 48(R10), Z28
-	VFMADD231PS  Z26, Z28, Z24
-	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         AX, R10
-	VMOVUPS      256(CX), Z26
-	VMOVUPS      320(CX), Z27
-	VBROADCASTSS (R10), Z28
-	VFMADD231PS  Z26, Z28, Z0
-	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 4(R10), Z28
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 8(R10), Z28
-	VFMADD231PS  Z26, Z28, Z4
-	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 12(R10), Z28
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 16(R10), Z28
-	VFMADD231PS  Z26, Z28, Z8
-	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 20(R10), Z28
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 24(R10), Z28
-	VFMADD231PS  Z26, Z28, Z12
-	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 28(R10), Z28
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 32(R10), Z28
-	VFMADD231PS  Z26, Z28, Z16
-	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 36(R10), Z28
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 40(R10), Z28
-	VFMADD231PS  Z26, Z28, Z20
-	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 44(R10), Z28
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 48(R10), Z28
-	VFMADD231PS  Z26, Z28, Z24
-	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         AX, R10
-	VMOVUPS      384(CX), Z26
-	VMOVUPS      448(CX), Z27
-	VBROADCASTSS (R10), Z28
-	VFMADD231PS  Z26, Z28, Z0
-	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 4(R10), Z28
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 8(R10), Z28
-	VFMADD231PS  Z26, Z28, Z4
-	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 12(R10), Z28
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 16(R10), Z28
-	VFMADD231PS  Z26, Z28, Z8
-	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 20(R10), Z28
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 24(R10), Z28
-	VFMADD231PS  Z26, Z28, Z12
-	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 28(R10), Z28
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 32(R10), Z28
-	VFMADD231PS  Z26, Z28, Z16
-	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 36(R10), Z28
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 40(R10), Z28
-	VFMADD231PS  Z26, Z28, Z20
-	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 44(R10), Z28
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 48(R10), Z28
-	VFMADD231PS  Z26, Z28, Z24
-	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         AX, R10
-	ADDQ         $0x00000200, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	SUBQ         $+4, R11
-	JGE          k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS      (CX), Z26
-	VMOVUPS      64(CX), Z27
-	VBROADCASTSS (R10), Z28
-	VFMADD231PS  Z26, Z28, Z0
-	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 4(R10), Z28
-	VFMADD231PS  Z26, Z28, Z2
-	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 8(R10), Z28
-	VFMADD231PS  Z26, Z28, Z4
-	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 12(R10), Z28
-	VFMADD231PS  Z26, Z28, Z6
-	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 16(R10), Z28
-	VFMADD231PS  Z26, Z28, Z8
-	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 20(R10), Z28
-	VFMADD231PS  Z26, Z28, Z10
-	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 24(R10), Z28
-	VFMADD231PS  Z26, Z28, Z12
-	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 28(R10), Z28
-	VFMADD231PS  Z26, Z28, Z14
-	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 32(R10), Z28
-	VFMADD231PS  Z26, Z28, Z16
-	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 36(R10), Z28
-	VFMADD231PS  Z26, Z28, Z18
-	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 40(R10), Z28
-	VFMADD231PS  Z26, Z28, Z20
-	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 44(R10), Z28
-	VFMADD231PS  Z26, Z28, Z22
-	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 48(R10), Z28
-	VFMADD231PS  Z26, Z28, Z24
-	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	DECQ         R11
-	JNZ          k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	VMOVUPS Z24, 1536(CX)
-	VMOVUPS Z25, 1600(CX)
-	ADDQ    $0x00000680, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+52, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient14x32(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z27 sum[0:28], Z28-Z29 weights[0:2], Z30 input
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 14×32, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	VMOVUPS 1536(CX), Z24
-	VMOVUPS 1600(CX), Z25
-	VMOVUPS 1664(CX), Z26
-	VMOVUPS 1728(CX), Z27
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	PREFETCHT0 1536(CX)
-	PREFETCHT0 1600(CX)
-	PREFETCHT0 1664(CX)
-	PREFETCHT0 1728(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3518,105 +48,26 @@ row:
 	SUBQ $+2, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 2 a round.
+	// For each pixel, a step of the sums: 2 a round.
 k_block:
-	VMOVUPS      (CX), Z28
-	VMOVUPS      64(CX), Z29
-	VBROADCASTSS (R10), Z30
-	VFMADD231PS  Z28, Z30, Z0
-	VFMADD231PS  Z29, Z30, Z1
-	VBROADCASTSS 4(R10), Z30
-	VFMADD231PS  Z28, Z30, Z2
-	VFMADD231PS  Z29, Z30, Z3
-	VBROADCASTSS 8(R10), Z30
-	VFMADD231PS  Z28, Z30, Z4
-	VFMADD231PS  Z29, Z30, Z5
-	VBROADCASTSS 12(R10), Z30
-	VFMADD231PS  Z28, Z30, Z6
-	VFMADD231PS  Z29, Z30, Z7
-	VBROADCASTSS 16(R10), Z30
-	VFMADD231PS  Z28, Z30, Z8
-	VFMADD231PS  Z29, Z30, Z9
-	VBROADCASTSS 20(R10), Z30
-	VFMADD231PS  Z28, Z30, Z10
-	VFMADD231PS  Z29, Z30, Z11
-	VBROADCASTSS 24(R10), Z30
-	VFMADD231PS  Z28, Z30, Z12
-	VFMADD231PS  Z29, Z30, Z13
-	VBROADCASTSS 28(R10), Z30
-	VFMADD231PS  Z28, Z30, Z14
-	VFMADD231PS  Z29, Z30, Z15
-	VBROADCASTSS 32(R10), Z30
-	VFMADD231PS  Z28, Z30, Z16
-	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS 36(R10), Z30
-	VFMADD231PS  Z28, Z30, Z18
-	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS 40(R10), Z30
-	VFMADD231PS  Z28, Z30, Z20
-	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS 44(R10), Z30
-	VFMADD231PS  Z28, Z30, Z22
-	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS 48(R10), Z30
-	VFMADD231PS  Z28, Z30, Z24
-	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS 52(R10), Z30
-	VFMADD231PS  Z28, Z30, Z26
-	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      (BX), Z2
+	VMOVUPS      64(BX), Z3
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         AX, R10
-	VMOVUPS      128(CX), Z28
-	VMOVUPS      192(CX), Z29
-	VBROADCASTSS (R10), Z30
-	VFMADD231PS  Z28, Z30, Z0
-	VFMADD231PS  Z29, Z30, Z1
-	VBROADCASTSS 4(R10), Z30
-	VFMADD231PS  Z28, Z30, Z2
-	VFMADD231PS  Z29, Z30, Z3
-	VBROADCASTSS 8(R10), Z30
-	VFMADD231PS  Z28, Z30, Z4
-	VFMADD231PS  Z29, Z30, Z5
-	VBROADCASTSS 12(R10), Z30
-	VFMADD231PS  Z28, Z30, Z6
-	VFMADD231PS  Z29, Z30, Z7
-	VBROADCASTSS 16(R10), Z30
-	VFMADD231PS  Z28, Z30, Z8
-	VFMADD231PS  Z29, Z30, Z9
-	VBROADCASTSS 20(R10), Z30
-	VFMADD231PS  Z28, Z30, Z10
-	VFMADD231PS  Z29, Z30, Z11
-	VBROADCASTSS 24(R10), Z30
-	VFMADD231PS  Z28, Z30, Z12
-	VFMADD231PS  Z29, Z30, Z13
-	VBROADCASTSS 28(R10), Z30
-	VFMADD231PS  Z28, Z30, Z14
-	VFMADD231PS  Z29, Z30, Z15
-	VBROADCASTSS 32(R10), Z30
-	VFMADD231PS  Z28, Z30, Z16
-	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS 36(R10), Z30
-	VFMADD231PS  Z28, Z30, Z18
-	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS 40(R10), Z30
-	VFMADD231PS  Z28, Z30, Z20
-	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS 44(R10), Z30
-	VFMADD231PS  Z28, Z30, Z22
-	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS 48(R10), Z30
-	VFMADD231PS  Z28, Z30, Z24
-	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS 52(R10), Z30
-	VFMADD231PS  Z28, Z30, Z26
-	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         AX, R10
-	ADDQ         $0x00000100, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
 	SUBQ         $+2, R11
 	JGE          k_block
 
@@ -3625,10 +76,2608 @@ k_rest:
 	ADDQ $+2, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS      (CX), Z28
-	VMOVUPS      64(CX), Z29
+	VMOVUPS      (BX), Z2
+	VMOVUPS      64(BX), Z3
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    $0x00000080, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+4, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient2x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z3 sum[0:4], Z4-Z5 weights[0:2], Z6 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 2×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z4
+	VMOVUPS      192(BX), Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    $0x00000100, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+8, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient3x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z5 sum[0:6], Z6-Z7 weights[0:2], Z8 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 3×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z6
+	VMOVUPS      64(BX), Z7
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z6
+	VMOVUPS      192(BX), Z7
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z6
+	VMOVUPS      64(BX), Z7
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	ADDQ    $0x00000180, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+12, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient4x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z7 sum[0:8], Z8-Z9 weights[0:2], Z10 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 4×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(R10), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R10), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z8
+	VMOVUPS      192(BX), Z9
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(R10), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R10), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(R10), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R10), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	ADDQ    $0x00000200, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+16, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient5x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z9 sum[0:10], Z10-Z11 weights[0:2], Z12 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 5×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z10
+	VMOVUPS      64(BX), Z11
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(R10), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(R10), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R10), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(R10), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z10
+	VMOVUPS      192(BX), Z11
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(R10), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(R10), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R10), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(R10), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z10
+	VMOVUPS      64(BX), Z11
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(R10), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(R10), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R10), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(R10), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	ADDQ    $0x00000280, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+20, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient6x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z11 sum[0:12], Z12-Z13 weights[0:2], Z14 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 6×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(R10), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 16(R10), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 20(R10), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z12
+	VMOVUPS      192(BX), Z13
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(R10), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 16(R10), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 20(R10), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(R10), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 16(R10), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 20(R10), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	ADDQ    $0x00000300, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+24, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient7x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z13 sum[0:14], Z14-Z15 weights[0:2], Z16 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 7×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 4(R10), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 8(R10), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 12(R10), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 16(R10), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 20(R10), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 24(R10), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z14
+	VMOVUPS      192(BX), Z15
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 4(R10), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 8(R10), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 12(R10), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 16(R10), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 20(R10), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 24(R10), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 4(R10), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 8(R10), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 12(R10), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 16(R10), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 20(R10), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 24(R10), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	ADDQ    $0x00000380, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+28, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient8x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z15 sum[0:16], Z16-Z17 weights[0:2], Z18 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 8×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 8(R10), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(R10), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 16(R10), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 20(R10), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 24(R10), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 28(R10), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z16
+	VMOVUPS      192(BX), Z17
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 8(R10), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(R10), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 16(R10), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 20(R10), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 24(R10), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 28(R10), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 8(R10), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(R10), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 16(R10), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 20(R10), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 24(R10), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 28(R10), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	ADDQ    $0x00000400, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+32, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient9x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z17 sum[0:18], Z18-Z19 weights[0:2], Z20 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 9×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 4(R10), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 8(R10), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 12(R10), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 16(R10), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 20(R10), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 24(R10), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 28(R10), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 32(R10), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z19
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 4(R10), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 8(R10), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 12(R10), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 16(R10), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 20(R10), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 24(R10), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 28(R10), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 32(R10), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 4(R10), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 8(R10), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 12(R10), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 16(R10), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 20(R10), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 24(R10), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 28(R10), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 32(R10), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	ADDQ    $0x00000480, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+36, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient10x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z19 sum[0:20], Z20-Z21 weights[0:2], Z22 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 10×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 4(R10), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 8(R10), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 12(R10), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 16(R10), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 20(R10), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 24(R10), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 28(R10), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 32(R10), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 36(R10), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z20
+	VMOVUPS      192(BX), Z21
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 4(R10), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 8(R10), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 12(R10), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 16(R10), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 20(R10), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 24(R10), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 28(R10), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 32(R10), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 36(R10), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 4(R10), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 8(R10), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 12(R10), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 16(R10), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 20(R10), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 24(R10), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 28(R10), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 32(R10), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 36(R10), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	ADDQ    $0x00000500, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+40, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient11x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z21 sum[0:22], Z22-Z23 weights[0:2], Z24 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 11×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z22
+	VMOVUPS      64(BX), Z23
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 4(R10), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(R10), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(R10), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 16(R10), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 20(R10), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 24(R10), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 28(R10), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 32(R10), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 36(R10), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 40(R10), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z22
+	VMOVUPS      192(BX), Z23
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 4(R10), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(R10), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(R10), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 16(R10), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 20(R10), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 24(R10), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 28(R10), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 32(R10), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 36(R10), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 40(R10), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z22
+	VMOVUPS      64(BX), Z23
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 4(R10), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(R10), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(R10), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 16(R10), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 20(R10), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 24(R10), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 28(R10), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 32(R10), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 36(R10), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 40(R10), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	ADDQ    $0x00000580, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+44, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient12x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z23 sum[0:24], Z24-Z25 weights[0:2], Z26 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 12×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(R10), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 8(R10), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(R10), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 16(R10), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 20(R10), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 24(R10), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 28(R10), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 32(R10), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 36(R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 40(R10), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 44(R10), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z24
+	VMOVUPS      192(BX), Z25
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(R10), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 8(R10), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(R10), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 16(R10), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 20(R10), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 24(R10), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 28(R10), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 32(R10), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 36(R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 40(R10), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 44(R10), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(R10), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 8(R10), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(R10), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 16(R10), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 20(R10), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 24(R10), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 28(R10), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 32(R10), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 36(R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 40(R10), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 44(R10), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	ADDQ    $0x00000600, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+48, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient13x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z25 sum[0:26], Z26-Z27 weights[0:2], Z28 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 13×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	VMOVUPS 1536(BX), Z24
+	VMOVUPS 1600(BX), Z25
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	PREFETCHT0 1536(BX)
+	PREFETCHT0 1600(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z26
+	VMOVUPS      64(BX), Z27
+	VBROADCASTSS (R10), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 4(R10), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(R10), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 12(R10), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 16(R10), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 20(R10), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 24(R10), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 28(R10), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 32(R10), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 36(R10), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 40(R10), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 44(R10), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 48(R10), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         AX, R10
+	VMOVUPS      128(BX), Z26
+	VMOVUPS      192(BX), Z27
+	VBROADCASTSS (R10), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 4(R10), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(R10), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 12(R10), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 16(R10), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 20(R10), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 24(R10), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 28(R10), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 32(R10), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 36(R10), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 40(R10), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 44(R10), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 48(R10), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z26
+	VMOVUPS      64(BX), Z27
+	VBROADCASTSS (R10), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 4(R10), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(R10), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 12(R10), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 16(R10), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 20(R10), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 24(R10), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 28(R10), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 32(R10), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 36(R10), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 40(R10), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 44(R10), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 48(R10), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
+	DECQ         R11
+	JNZ          k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	ADDQ    $0x00000680, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+52, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient14x32(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z27 sum[0:28], Z28-Z29 weights[0:2], Z30 input
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 14×32, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	VMOVUPS 1536(BX), Z24
+	VMOVUPS 1600(BX), Z25
+	VMOVUPS 1664(BX), Z26
+	VMOVUPS 1728(BX), Z27
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	PREFETCHT0 1536(BX)
+	PREFETCHT0 1600(BX)
+	PREFETCHT0 1664(BX)
+	PREFETCHT0 1728(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
 	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -3672,10 +2721,113 @@ k_one:
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
 	ADDQ         AX, R10
-	ADDQ         $0x00000080, CX
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, DX
+	VMOVUPS      128(BX), Z28
+	VMOVUPS      192(BX), Z29
+	VBROADCASTSS (R10), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 4(R10), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 8(R10), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 12(R10), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 16(R10), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 20(R10), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 24(R10), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 28(R10), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 32(R10), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 36(R10), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 40(R10), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 44(R10), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 48(R10), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 52(R10), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)
+	PREFETCHT1   64(CX)
+	PREFETCHT1   128(CX)
+	PREFETCHT1   192(CX)
+	ADDQ         DX, CX
+	SUBQ         $+2, R11
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
+	VBROADCASTSS (R10), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 4(R10), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 8(R10), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 12(R10), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 16(R10), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 20(R10), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 24(R10), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 28(R10), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 32(R10), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 36(R10), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 40(R10), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 44(R10), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 48(R10), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 52(R10), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, BX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3690,6108 +2842,72 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	VMOVUPS Z24, 1536(CX)
-	VMOVUPS Z25, 1600(CX)
-	VMOVUPS Z26, 1664(CX)
-	VMOVUPS Z27, 1728(CX)
-	ADDQ    $0x00000700, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+56, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	VMOVUPS Z26, 1664(BX)
+	VMOVUPS Z27, 1728(BX)
+	ADDQ    $0x00000700, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+56, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0 sum, Z1 weights
 	MOVQ srcPixel+96(FP), AX
 	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
 
 	// For each tile of 1×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), CX
+	MOVQ start+8(FP), BX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
+	VMOVUPS (BX), Z0
+	MOVQ    startTile+48(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
+	MOVQ    BX, start+8(FP)
 
 	// Those of the next tile.
-	PREFETCHT0 (CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	PREFETCHT0       4096(CX)
-	PREFETCHT0       4160(CX)
-	PREFETCHT0       4224(CX)
-	PREFETCHT0       4288(CX)
-	VMOVUPS          (CX), Z1
-	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z1
-	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z1
-	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z1
-	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	PREFETCHT0       4096(CX)
-	VMOVUPS          (CX), Z1
-	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	ADDQ    $+64, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+4, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z1 sum[0:2], Z2 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 2×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	PREFETCHT0       4096(CX)
-	PREFETCHT0       4160(CX)
-	PREFETCHT0       4224(CX)
-	PREFETCHT0       4288(CX)
-	VMOVUPS          (CX), Z2
-	VFMADD231PS.BCST (R10), Z2, Z0
-	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z2
-	VFMADD231PS.BCST (R10), Z2, Z0
-	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z2
-	VFMADD231PS.BCST (R10), Z2, Z0
-	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z2
-	VFMADD231PS.BCST (R10), Z2, Z0
-	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	PREFETCHT0       4096(CX)
-	VMOVUPS          (CX), Z2
-	VFMADD231PS.BCST (R10), Z2, Z0
-	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    $0x00000080, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+8, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z2 sum[0:3], Z3 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 3×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z3
-	VFMADD231PS.BCST (R10), Z3, Z0
-	VFMADD231PS.BCST 4(R10), Z3, Z1
-	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z3
-	VFMADD231PS.BCST (R10), Z3, Z0
-	VFMADD231PS.BCST 4(R10), Z3, Z1
-	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z3
-	VFMADD231PS.BCST (R10), Z3, Z0
-	VFMADD231PS.BCST 4(R10), Z3, Z1
-	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z3
-	VFMADD231PS.BCST (R10), Z3, Z0
-	VFMADD231PS.BCST 4(R10), Z3, Z1
-	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z3
-	VFMADD231PS.BCST (R10), Z3, Z0
-	VFMADD231PS.BCST 4(R10), Z3, Z1
-	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	ADDQ    $0x000000c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+12, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z3 sum[0:4], Z4 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 4×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z4
-	VFMADD231PS.BCST (R10), Z4, Z0
-	VFMADD231PS.BCST 4(R10), Z4, Z1
-	VFMADD231PS.BCST 8(R10), Z4, Z2
-	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z4
-	VFMADD231PS.BCST (R10), Z4, Z0
-	VFMADD231PS.BCST 4(R10), Z4, Z1
-	VFMADD231PS.BCST 8(R10), Z4, Z2
-	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z4
-	VFMADD231PS.BCST (R10), Z4, Z0
-	VFMADD231PS.BCST 4(R10), Z4, Z1
-	VFMADD231PS.BCST 8(R10), Z4, Z2
-	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z4
-	VFMADD231PS.BCST (R10), Z4, Z0
-	VFMADD231PS.BCST 4(R10), Z4, Z1
-	VFMADD231PS.BCST 8(R10), Z4, Z2
-	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z4
-	VFMADD231PS.BCST (R10), Z4, Z0
-	VFMADD231PS.BCST 4(R10), Z4, Z1
-	VFMADD231PS.BCST 8(R10), Z4, Z2
-	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	ADDQ    $0x00000100, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+16, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z4 sum[0:5], Z5 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 5×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z5
-	VFMADD231PS.BCST (R10), Z5, Z0
-	VFMADD231PS.BCST 4(R10), Z5, Z1
-	VFMADD231PS.BCST 8(R10), Z5, Z2
-	VFMADD231PS.BCST 12(R10), Z5, Z3
-	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z5
-	VFMADD231PS.BCST (R10), Z5, Z0
-	VFMADD231PS.BCST 4(R10), Z5, Z1
-	VFMADD231PS.BCST 8(R10), Z5, Z2
-	VFMADD231PS.BCST 12(R10), Z5, Z3
-	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z5
-	VFMADD231PS.BCST (R10), Z5, Z0
-	VFMADD231PS.BCST 4(R10), Z5, Z1
-	VFMADD231PS.BCST 8(R10), Z5, Z2
-	VFMADD231PS.BCST 12(R10), Z5, Z3
-	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z5
-	VFMADD231PS.BCST (R10), Z5, Z0
-	VFMADD231PS.BCST 4(R10), Z5, Z1
-	VFMADD231PS.BCST 8(R10), Z5, Z2
-	VFMADD231PS.BCST 12(R10), Z5, Z3
-	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z5
-	VFMADD231PS.BCST (R10), Z5, Z0
-	VFMADD231PS.BCST 4(R10), Z5, Z1
-	VFMADD231PS.BCST 8(R10), Z5, Z2
-	VFMADD231PS.BCST 12(R10), Z5, Z3
-	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	ADDQ    $0x00000140, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+20, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z5 sum[0:6], Z6 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 6×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z6
-	VFMADD231PS.BCST (R10), Z6, Z0
-	VFMADD231PS.BCST 4(R10), Z6, Z1
-	VFMADD231PS.BCST 8(R10), Z6, Z2
-	VFMADD231PS.BCST 12(R10), Z6, Z3
-	VFMADD231PS.BCST 16(R10), Z6, Z4
-	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z6
-	VFMADD231PS.BCST (R10), Z6, Z0
-	VFMADD231PS.BCST 4(R10), Z6, Z1
-	VFMADD231PS.BCST 8(R10), Z6, Z2
-	VFMADD231PS.BCST 12(R10), Z6, Z3
-	VFMADD231PS.BCST 16(R10), Z6, Z4
-	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z6
-	VFMADD231PS.BCST (R10), Z6, Z0
-	VFMADD231PS.BCST 4(R10), Z6, Z1
-	VFMADD231PS.BCST 8(R10), Z6, Z2
-	VFMADD231PS.BCST 12(R10), Z6, Z3
-	VFMADD231PS.BCST 16(R10), Z6, Z4
-	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z6
-	VFMADD231PS.BCST (R10), Z6, Z0
-	VFMADD231PS.BCST 4(R10), Z6, Z1
-	VFMADD231PS.BCST 8(R10), Z6, Z2
-	VFMADD231PS.BCST 12(R10), Z6, Z3
-	VFMADD231PS.BCST 16(R10), Z6, Z4
-	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z6
-	VFMADD231PS.BCST (R10), Z6, Z0
-	VFMADD231PS.BCST 4(R10), Z6, Z1
-	VFMADD231PS.BCST 8(R10), Z6, Z2
-	VFMADD231PS.BCST 12(R10), Z6, Z3
-	VFMADD231PS.BCST 16(R10), Z6, Z4
-	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	ADDQ    $0x00000180, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+24, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient7x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z6 sum[0:7], Z7 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 7×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z7
-	VFMADD231PS.BCST (R10), Z7, Z0
-	VFMADD231PS.BCST 4(R10), Z7, Z1
-	VFMADD231PS.BCST 8(R10), Z7, Z2
-	VFMADD231PS.BCST 12(R10), Z7, Z3
-	VFMADD231PS.BCST 16(R10), Z7, Z4
-	VFMADD231PS.BCST 20(R10), Z7, Z5
-	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z7
-	VFMADD231PS.BCST (R10), Z7, Z0
-	VFMADD231PS.BCST 4(R10), Z7, Z1
-	VFMADD231PS.BCST 8(R10), Z7, Z2
-	VFMADD231PS.BCST 12(R10), Z7, Z3
-	VFMADD231PS.BCST 16(R10), Z7, Z4
-	VFMADD231PS.BCST 20(R10), Z7, Z5
-	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z7
-	VFMADD231PS.BCST (R10), Z7, Z0
-	VFMADD231PS.BCST 4(R10), Z7, Z1
-	VFMADD231PS.BCST 8(R10), Z7, Z2
-	VFMADD231PS.BCST 12(R10), Z7, Z3
-	VFMADD231PS.BCST 16(R10), Z7, Z4
-	VFMADD231PS.BCST 20(R10), Z7, Z5
-	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z7
-	VFMADD231PS.BCST (R10), Z7, Z0
-	VFMADD231PS.BCST 4(R10), Z7, Z1
-	VFMADD231PS.BCST 8(R10), Z7, Z2
-	VFMADD231PS.BCST 12(R10), Z7, Z3
-	VFMADD231PS.BCST 16(R10), Z7, Z4
-	VFMADD231PS.BCST 20(R10), Z7, Z5
-	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z7
-	VFMADD231PS.BCST (R10), Z7, Z0
-	VFMADD231PS.BCST 4(R10), Z7, Z1
-	VFMADD231PS.BCST 8(R10), Z7, Z2
-	VFMADD231PS.BCST 12(R10), Z7, Z3
-	VFMADD231PS.BCST 16(R10), Z7, Z4
-	VFMADD231PS.BCST 20(R10), Z7, Z5
-	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	ADDQ    $0x000001c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+28, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient8x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z7 sum[0:8], Z8 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 8×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z8
-	VFMADD231PS.BCST (R10), Z8, Z0
-	VFMADD231PS.BCST 4(R10), Z8, Z1
-	VFMADD231PS.BCST 8(R10), Z8, Z2
-	VFMADD231PS.BCST 12(R10), Z8, Z3
-	VFMADD231PS.BCST 16(R10), Z8, Z4
-	VFMADD231PS.BCST 20(R10), Z8, Z5
-	VFMADD231PS.BCST 24(R10), Z8, Z6
-	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z8
-	VFMADD231PS.BCST (R10), Z8, Z0
-	VFMADD231PS.BCST 4(R10), Z8, Z1
-	VFMADD231PS.BCST 8(R10), Z8, Z2
-	VFMADD231PS.BCST 12(R10), Z8, Z3
-	VFMADD231PS.BCST 16(R10), Z8, Z4
-	VFMADD231PS.BCST 20(R10), Z8, Z5
-	VFMADD231PS.BCST 24(R10), Z8, Z6
-	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z8
-	VFMADD231PS.BCST (R10), Z8, Z0
-	VFMADD231PS.BCST 4(R10), Z8, Z1
-	VFMADD231PS.BCST 8(R10), Z8, Z2
-	VFMADD231PS.BCST 12(R10), Z8, Z3
-	VFMADD231PS.BCST 16(R10), Z8, Z4
-	VFMADD231PS.BCST 20(R10), Z8, Z5
-	VFMADD231PS.BCST 24(R10), Z8, Z6
-	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z8
-	VFMADD231PS.BCST (R10), Z8, Z0
-	VFMADD231PS.BCST 4(R10), Z8, Z1
-	VFMADD231PS.BCST 8(R10), Z8, Z2
-	VFMADD231PS.BCST 12(R10), Z8, Z3
-	VFMADD231PS.BCST 16(R10), Z8, Z4
-	VFMADD231PS.BCST 20(R10), Z8, Z5
-	VFMADD231PS.BCST 24(R10), Z8, Z6
-	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z8
-	VFMADD231PS.BCST (R10), Z8, Z0
-	VFMADD231PS.BCST 4(R10), Z8, Z1
-	VFMADD231PS.BCST 8(R10), Z8, Z2
-	VFMADD231PS.BCST 12(R10), Z8, Z3
-	VFMADD231PS.BCST 16(R10), Z8, Z4
-	VFMADD231PS.BCST 20(R10), Z8, Z5
-	VFMADD231PS.BCST 24(R10), Z8, Z6
-	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	ADDQ    $0x00000200, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+32, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient9x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z8 sum[0:9], Z9 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 9×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z9
-	VFMADD231PS.BCST (R10), Z9, Z0
-	VFMADD231PS.BCST 4(R10), Z9, Z1
-	VFMADD231PS.BCST 8(R10), Z9, Z2
-	VFMADD231PS.BCST 12(R10), Z9, Z3
-	VFMADD231PS.BCST 16(R10), Z9, Z4
-	VFMADD231PS.BCST 20(R10), Z9, Z5
-	VFMADD231PS.BCST 24(R10), Z9, Z6
-	VFMADD231PS.BCST 28(R10), Z9, Z7
-	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z9
-	VFMADD231PS.BCST (R10), Z9, Z0
-	VFMADD231PS.BCST 4(R10), Z9, Z1
-	VFMADD231PS.BCST 8(R10), Z9, Z2
-	VFMADD231PS.BCST 12(R10), Z9, Z3
-	VFMADD231PS.BCST 16(R10), Z9, Z4
-	VFMADD231PS.BCST 20(R10), Z9, Z5
-	VFMADD231PS.BCST 24(R10), Z9, Z6
-	VFMADD231PS.BCST 28(R10), Z9, Z7
-	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z9
-	VFMADD231PS.BCST (R10), Z9, Z0
-	VFMADD231PS.BCST 4(R10), Z9, Z1
-	VFMADD231PS.BCST 8(R10), Z9, Z2
-	VFMADD231PS.BCST 12(R10), Z9, Z3
-	VFMADD231PS.BCST 16(R10), Z9, Z4
-	VFMADD231PS.BCST 20(R10), Z9, Z5
-	VFMADD231PS.BCST 24(R10), Z9, Z6
-	VFMADD231PS.BCST 28(R10), Z9, Z7
-	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z9
-	VFMADD231PS.BCST (R10), Z9, Z0
-	VFMADD231PS.BCST 4(R10), Z9, Z1
-	VFMADD231PS.BCST 8(R10), Z9, Z2
-	VFMADD231PS.BCST 12(R10), Z9, Z3
-	VFMADD231PS.BCST 16(R10), Z9, Z4
-	VFMADD231PS.BCST 20(R10), Z9, Z5
-	VFMADD231PS.BCST 24(R10), Z9, Z6
-	VFMADD231PS.BCST 28(R10), Z9, Z7
-	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z9
-	VFMADD231PS.BCST (R10), Z9, Z0
-	VFMADD231PS.BCST 4(R10), Z9, Z1
-	VFMADD231PS.BCST 8(R10), Z9, Z2
-	VFMADD231PS.BCST 12(R10), Z9, Z3
-	VFMADD231PS.BCST 16(R10), Z9, Z4
-	VFMADD231PS.BCST 20(R10), Z9, Z5
-	VFMADD231PS.BCST 24(R10), Z9, Z6
-	VFMADD231PS.BCST 28(R10), Z9, Z7
-	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	ADDQ    $0x00000240, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+36, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient10x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z9 sum[0:10], Z10 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 10×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z10
-	VFMADD231PS.BCST (R10), Z10, Z0
-	VFMADD231PS.BCST 4(R10), Z10, Z1
-	VFMADD231PS.BCST 8(R10), Z10, Z2
-	VFMADD231PS.BCST 12(R10), Z10, Z3
-	VFMADD231PS.BCST 16(R10), Z10, Z4
-	VFMADD231PS.BCST 20(R10), Z10, Z5
-	VFMADD231PS.BCST 24(R10), Z10, Z6
-	VFMADD231PS.BCST 28(R10), Z10, Z7
-	VFMADD231PS.BCST 32(R10), Z10, Z8
-	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z10
-	VFMADD231PS.BCST (R10), Z10, Z0
-	VFMADD231PS.BCST 4(R10), Z10, Z1
-	VFMADD231PS.BCST 8(R10), Z10, Z2
-	VFMADD231PS.BCST 12(R10), Z10, Z3
-	VFMADD231PS.BCST 16(R10), Z10, Z4
-	VFMADD231PS.BCST 20(R10), Z10, Z5
-	VFMADD231PS.BCST 24(R10), Z10, Z6
-	VFMADD231PS.BCST 28(R10), Z10, Z7
-	VFMADD231PS.BCST 32(R10), Z10, Z8
-	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z10
-	VFMADD231PS.BCST (R10), Z10, Z0
-	VFMADD231PS.BCST 4(R10), Z10, Z1
-	VFMADD231PS.BCST 8(R10), Z10, Z2
-	VFMADD231PS.BCST 12(R10), Z10, Z3
-	VFMADD231PS.BCST 16(R10), Z10, Z4
-	VFMADD231PS.BCST 20(R10), Z10, Z5
-	VFMADD231PS.BCST 24(R10), Z10, Z6
-	VFMADD231PS.BCST 28(R10), Z10, Z7
-	VFMADD231PS.BCST 32(R10), Z10, Z8
-	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z10
-	VFMADD231PS.BCST (R10), Z10, Z0
-	VFMADD231PS.BCST 4(R10), Z10, Z1
-	VFMADD231PS.BCST 8(R10), Z10, Z2
-	VFMADD231PS.BCST 12(R10), Z10, Z3
-	VFMADD231PS.BCST 16(R10), Z10, Z4
-	VFMADD231PS.BCST 20(R10), Z10, Z5
-	VFMADD231PS.BCST 24(R10), Z10, Z6
-	VFMADD231PS.BCST 28(R10), Z10, Z7
-	VFMADD231PS.BCST 32(R10), Z10, Z8
-	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z10
-	VFMADD231PS.BCST (R10), Z10, Z0
-	VFMADD231PS.BCST 4(R10), Z10, Z1
-	VFMADD231PS.BCST 8(R10), Z10, Z2
-	VFMADD231PS.BCST 12(R10), Z10, Z3
-	VFMADD231PS.BCST 16(R10), Z10, Z4
-	VFMADD231PS.BCST 20(R10), Z10, Z5
-	VFMADD231PS.BCST 24(R10), Z10, Z6
-	VFMADD231PS.BCST 28(R10), Z10, Z7
-	VFMADD231PS.BCST 32(R10), Z10, Z8
-	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	ADDQ    $0x00000280, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+40, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient11x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z10 sum[0:11], Z11 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 11×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z11
-	VFMADD231PS.BCST (R10), Z11, Z0
-	VFMADD231PS.BCST 4(R10), Z11, Z1
-	VFMADD231PS.BCST 8(R10), Z11, Z2
-	VFMADD231PS.BCST 12(R10), Z11, Z3
-	VFMADD231PS.BCST 16(R10), Z11, Z4
-	VFMADD231PS.BCST 20(R10), Z11, Z5
-	VFMADD231PS.BCST 24(R10), Z11, Z6
-	VFMADD231PS.BCST 28(R10), Z11, Z7
-	VFMADD231PS.BCST 32(R10), Z11, Z8
-	VFMADD231PS.BCST 36(R10), Z11, Z9
-	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z11
-	VFMADD231PS.BCST (R10), Z11, Z0
-	VFMADD231PS.BCST 4(R10), Z11, Z1
-	VFMADD231PS.BCST 8(R10), Z11, Z2
-	VFMADD231PS.BCST 12(R10), Z11, Z3
-	VFMADD231PS.BCST 16(R10), Z11, Z4
-	VFMADD231PS.BCST 20(R10), Z11, Z5
-	VFMADD231PS.BCST 24(R10), Z11, Z6
-	VFMADD231PS.BCST 28(R10), Z11, Z7
-	VFMADD231PS.BCST 32(R10), Z11, Z8
-	VFMADD231PS.BCST 36(R10), Z11, Z9
-	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z11
-	VFMADD231PS.BCST (R10), Z11, Z0
-	VFMADD231PS.BCST 4(R10), Z11, Z1
-	VFMADD231PS.BCST 8(R10), Z11, Z2
-	VFMADD231PS.BCST 12(R10), Z11, Z3
-	VFMADD231PS.BCST 16(R10), Z11, Z4
-	VFMADD231PS.BCST 20(R10), Z11, Z5
-	VFMADD231PS.BCST 24(R10), Z11, Z6
-	VFMADD231PS.BCST 28(R10), Z11, Z7
-	VFMADD231PS.BCST 32(R10), Z11, Z8
-	VFMADD231PS.BCST 36(R10), Z11, Z9
-	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z11
-	VFMADD231PS.BCST (R10), Z11, Z0
-	VFMADD231PS.BCST 4(R10), Z11, Z1
-	VFMADD231PS.BCST 8(R10), Z11, Z2
-	VFMADD231PS.BCST 12(R10), Z11, Z3
-	VFMADD231PS.BCST 16(R10), Z11, Z4
-	VFMADD231PS.BCST 20(R10), Z11, Z5
-	VFMADD231PS.BCST 24(R10), Z11, Z6
-	VFMADD231PS.BCST 28(R10), Z11, Z7
-	VFMADD231PS.BCST 32(R10), Z11, Z8
-	VFMADD231PS.BCST 36(R10), Z11, Z9
-	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z11
-	VFMADD231PS.BCST (R10), Z11, Z0
-	VFMADD231PS.BCST 4(R10), Z11, Z1
-	VFMADD231PS.BCST 8(R10), Z11, Z2
-	VFMADD231PS.BCST 12(R10), Z11, Z3
-	VFMADD231PS.BCST 16(R10), Z11, Z4
-	VFMADD231PS.BCST 20(R10), Z11, Z5
-	VFMADD231PS.BCST 24(R10), Z11, Z6
-	VFMADD231PS.BCST 28(R10), Z11, Z7
-	VFMADD231PS.BCST 32(R10), Z11, Z8
-	VFMADD231PS.BCST 36(R10), Z11, Z9
-	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	ADDQ    $0x000002c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+44, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient12x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z11 sum[0:12], Z12 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 12×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z12
-	VFMADD231PS.BCST (R10), Z12, Z0
-	VFMADD231PS.BCST 4(R10), Z12, Z1
-	VFMADD231PS.BCST 8(R10), Z12, Z2
-	VFMADD231PS.BCST 12(R10), Z12, Z3
-	VFMADD231PS.BCST 16(R10), Z12, Z4
-	VFMADD231PS.BCST 20(R10), Z12, Z5
-	VFMADD231PS.BCST 24(R10), Z12, Z6
-	VFMADD231PS.BCST 28(R10), Z12, Z7
-	VFMADD231PS.BCST 32(R10), Z12, Z8
-	VFMADD231PS.BCST 36(R10), Z12, Z9
-	VFMADD231PS.BCST 40(R10), Z12, Z10
-	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z12
-	VFMADD231PS.BCST (R10), Z12, Z0
-	VFMADD231PS.BCST 4(R10), Z12, Z1
-	VFMADD231PS.BCST 8(R10), Z12, Z2
-	VFMADD231PS.BCST 12(R10), Z12, Z3
-	VFMADD231PS.BCST 16(R10), Z12, Z4
-	VFMADD231PS.BCST 20(R10), Z12, Z5
-	VFMADD231PS.BCST 24(R10), Z12, Z6
-	VFMADD231PS.BCST 28(R10), Z12, Z7
-	VFMADD231PS.BCST 32(R10), Z12, Z8
-	VFMADD231PS.BCST 36(R10), Z12, Z9
-	VFMADD231PS.BCST 40(R10), Z12, Z10
-	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z12
-	VFMADD231PS.BCST (R10), Z12, Z0
-	VFMADD231PS.BCST 4(R10), Z12, Z1
-	VFMADD231PS.BCST 8(R10), Z12, Z2
-	VFMADD231PS.BCST 12(R10), Z12, Z3
-	VFMADD231PS.BCST 16(R10), Z12, Z4
-	VFMADD231PS.BCST 20(R10), Z12, Z5
-	VFMADD231PS.BCST 24(R10), Z12, Z6
-	VFMADD231PS.BCST 28(R10), Z12, Z7
-	VFMADD231PS.BCST 32(R10), Z12, Z8
-	VFMADD231PS.BCST 36(R10), Z12, Z9
-	VFMADD231PS.BCST 40(R10), Z12, Z10
-	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z12
-	VFMADD231PS.BCST (R10), Z12, Z0
-	VFMADD231PS.BCST 4(R10), Z12, Z1
-	VFMADD231PS.BCST 8(R10), Z12, Z2
-	VFMADD231PS.BCST 12(R10), Z12, Z3
-	VFMADD231PS.BCST 16(R10), Z12, Z4
-	VFMADD231PS.BCST 20(R10), Z12, Z5
-	VFMADD231PS.BCST 24(R10), Z12, Z6
-	VFMADD231PS.BCST 28(R10), Z12, Z7
-	VFMADD231PS.BCST 32(R10), Z12, Z8
-	VFMADD231PS.BCST 36(R10), Z12, Z9
-	VFMADD231PS.BCST 40(R10), Z12, Z10
-	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z12
-	VFMADD231PS.BCST (R10), Z12, Z0
-	VFMADD231PS.BCST 4(R10), Z12, Z1
-	VFMADD231PS.BCST 8(R10), Z12, Z2
-	VFMADD231PS.BCST 12(R10), Z12, Z3
-	VFMADD231PS.BCST 16(R10), Z12, Z4
-	VFMADD231PS.BCST 20(R10), Z12, Z5
-	VFMADD231PS.BCST 24(R10), Z12, Z6
-	VFMADD231PS.BCST 28(R10), Z12, Z7
-	VFMADD231PS.BCST 32(R10), Z12, Z8
-	VFMADD231PS.BCST 36(R10), Z12, Z9
-	VFMADD231PS.BCST 40(R10), Z12, Z10
-	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	ADDQ    $0x00000300, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+48, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient13x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z12 sum[0:13], Z13 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 13×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z13
-	VFMADD231PS.BCST (R10), Z13, Z0
-	VFMADD231PS.BCST 4(R10), Z13, Z1
-	VFMADD231PS.BCST 8(R10), Z13, Z2
-	VFMADD231PS.BCST 12(R10), Z13, Z3
-	VFMADD231PS.BCST 16(R10), Z13, Z4
-	VFMADD231PS.BCST 20(R10), Z13, Z5
-	VFMADD231PS.BCST 24(R10), Z13, Z6
-	VFMADD231PS.BCST 28(R10), Z13, Z7
-	VFMADD231PS.BCST 32(R10), Z13, Z8
-	VFMADD231PS.BCST 36(R10), Z13, Z9
-	VFMADD231PS.BCST 40(R10), Z13, Z10
-	VFMADD231PS.BCST 44(R10), Z13, Z11
-	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z13
-	VFMADD231PS.BCST (R10), Z13, Z0
-	VFMADD231PS.BCST 4(R10), Z13, Z1
-	VFMADD231PS.BCST 8(R10), Z13, Z2
-	VFMADD231PS.BCST 12(R10), Z13, Z3
-	VFMADD231PS.BCST 16(R10), Z13, Z4
-	VFMADD231PS.BCST 20(R10), Z13, Z5
-	VFMADD231PS.BCST 24(R10), Z13, Z6
-	VFMADD231PS.BCST 28(R10), Z13, Z7
-	VFMADD231PS.BCST 32(R10), Z13, Z8
-	VFMADD231PS.BCST 36(R10), Z13, Z9
-	VFMADD231PS.BCST 40(R10), Z13, Z10
-	VFMADD231PS.BCST 44(R10), Z13, Z11
-	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z13
-	VFMADD231PS.BCST (R10), Z13, Z0
-	VFMADD231PS.BCST 4(R10), Z13, Z1
-	VFMADD231PS.BCST 8(R10), Z13, Z2
-	VFMADD231PS.BCST 12(R10), Z13, Z3
-	VFMADD231PS.BCST 16(R10), Z13, Z4
-	VFMADD231PS.BCST 20(R10), Z13, Z5
-	VFMADD231PS.BCST 24(R10), Z13, Z6
-	VFMADD231PS.BCST 28(R10), Z13, Z7
-	VFMADD231PS.BCST 32(R10), Z13, Z8
-	VFMADD231PS.BCST 36(R10), Z13, Z9
-	VFMADD231PS.BCST 40(R10), Z13, Z10
-	VFMADD231PS.BCST 44(R10), Z13, Z11
-	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z13
-	VFMADD231PS.BCST (R10), Z13, Z0
-	VFMADD231PS.BCST 4(R10), Z13, Z1
-	VFMADD231PS.BCST 8(R10), Z13, Z2
-	VFMADD231PS.BCST 12(R10), Z13, Z3
-	VFMADD231PS.BCST 16(R10), Z13, Z4
-	VFMADD231PS.BCST 20(R10), Z13, Z5
-	VFMADD231PS.BCST 24(R10), Z13, Z6
-	VFMADD231PS.BCST 28(R10), Z13, Z7
-	VFMADD231PS.BCST 32(R10), Z13, Z8
-	VFMADD231PS.BCST 36(R10), Z13, Z9
-	VFMADD231PS.BCST 40(R10), Z13, Z10
-	VFMADD231PS.BCST 44(R10), Z13, Z11
-	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z13
-	VFMADD231PS.BCST (R10), Z13, Z0
-	VFMADD231PS.BCST 4(R10), Z13, Z1
-	VFMADD231PS.BCST 8(R10), Z13, Z2
-	VFMADD231PS.BCST 12(R10), Z13, Z3
-	VFMADD231PS.BCST 16(R10), Z13, Z4
-	VFMADD231PS.BCST 20(R10), Z13, Z5
-	VFMADD231PS.BCST 24(R10), Z13, Z6
-	VFMADD231PS.BCST 28(R10), Z13, Z7
-	VFMADD231PS.BCST 32(R10), Z13, Z8
-	VFMADD231PS.BCST 36(R10), Z13, Z9
-	VFMADD231PS.BCST 40(R10), Z13, Z10
-	VFMADD231PS.BCST 44(R10), Z13, Z11
-	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	ADDQ    $0x00000340, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+52, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient14x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z13 sum[0:14], Z14 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 14×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z14
-	VFMADD231PS.BCST (R10), Z14, Z0
-	VFMADD231PS.BCST 4(R10), Z14, Z1
-	VFMADD231PS.BCST 8(R10), Z14, Z2
-	VFMADD231PS.BCST 12(R10), Z14, Z3
-	VFMADD231PS.BCST 16(R10), Z14, Z4
-	VFMADD231PS.BCST 20(R10), Z14, Z5
-	VFMADD231PS.BCST 24(R10), Z14, Z6
-	VFMADD231PS.BCST 28(R10), Z14, Z7
-	VFMADD231PS.BCST 32(R10), Z14, Z8
-	VFMADD231PS.BCST 36(R10), Z14, Z9
-	VFMADD231PS.BCST 40(R10), Z14, Z10
-	VFMADD231PS.BCST 44(R10), Z14, Z11
-	VFMADD231PS.BCST 48(R10), Z14, Z12
-	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z14
-	VFMADD231PS.BCST (R10), Z14, Z0
-	VFMADD231PS.BCST 4(R10), Z14, Z1
-	VFMADD231PS.BCST 8(R10), Z14, Z2
-	VFMADD231PS.BCST 12(R10), Z14, Z3
-	VFMADD231PS.BCST 16(R10), Z14, Z4
-	VFMADD231PS.BCST 20(R10), Z14, Z5
-	VFMADD231PS.BCST 24(R10), Z14, Z6
-	VFMADD231PS.BCST 28(R10), Z14, Z7
-	VFMADD231PS.BCST 32(R10), Z14, Z8
-	VFMADD231PS.BCST 36(R10), Z14, Z9
-	VFMADD231PS.BCST 40(R10), Z14, Z10
-	VFMADD231PS.BCST 44(R10), Z14, Z11
-	VFMADD231PS.BCST 48(R10), Z14, Z12
-	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z14
-	VFMADD231PS.BCST (R10), Z14, Z0
-	VFMADD231PS.BCST 4(R10), Z14, Z1
-	VFMADD231PS.BCST 8(R10), Z14, Z2
-	VFMADD231PS.BCST 12(R10), Z14, Z3
-	VFMADD231PS.BCST 16(R10), Z14, Z4
-	VFMADD231PS.BCST 20(R10), Z14, Z5
-	VFMADD231PS.BCST 24(R10), Z14, Z6
-	VFMADD231PS.BCST 28(R10), Z14, Z7
-	VFMADD231PS.BCST 32(R10), Z14, Z8
-	VFMADD231PS.BCST 36(R10), Z14, Z9
-	VFMADD231PS.BCST 40(R10), Z14, Z10
-	VFMADD231PS.BCST 44(R10), Z14, Z11
-	VFMADD231PS.BCST 48(R10), Z14, Z12
-	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z14
-	VFMADD231PS.BCST (R10), Z14, Z0
-	VFMADD231PS.BCST 4(R10), Z14, Z1
-	VFMADD231PS.BCST 8(R10), Z14, Z2
-	VFMADD231PS.BCST 12(R10), Z14, Z3
-	VFMADD231PS.BCST 16(R10), Z14, Z4
-	VFMADD231PS.BCST 20(R10), Z14, Z5
-	VFMADD231PS.BCST 24(R10), Z14, Z6
-	VFMADD231PS.BCST 28(R10), Z14, Z7
-	VFMADD231PS.BCST 32(R10), Z14, Z8
-	VFMADD231PS.BCST 36(R10), Z14, Z9
-	VFMADD231PS.BCST 40(R10), Z14, Z10
-	VFMADD231PS.BCST 44(R10), Z14, Z11
-	VFMADD231PS.BCST 48(R10), Z14, Z12
-	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z14
-	VFMADD231PS.BCST (R10), Z14, Z0
-	VFMADD231PS.BCST 4(R10), Z14, Z1
-	VFMADD231PS.BCST 8(R10), Z14, Z2
-	VFMADD231PS.BCST 12(R10), Z14, Z3
-	VFMADD231PS.BCST 16(R10), Z14, Z4
-	VFMADD231PS.BCST 20(R10), Z14, Z5
-	VFMADD231PS.BCST 24(R10), Z14, Z6
-	VFMADD231PS.BCST 28(R10), Z14, Z7
-	VFMADD231PS.BCST 32(R10), Z14, Z8
-	VFMADD231PS.BCST 36(R10), Z14, Z9
-	VFMADD231PS.BCST 40(R10), Z14, Z10
-	VFMADD231PS.BCST 44(R10), Z14, Z11
-	VFMADD231PS.BCST 48(R10), Z14, Z12
-	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	ADDQ    $0x00000380, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+56, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient15x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z14 sum[0:15], Z15 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 15×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z15
-	VFMADD231PS.BCST (R10), Z15, Z0
-	VFMADD231PS.BCST 4(R10), Z15, Z1
-	VFMADD231PS.BCST 8(R10), Z15, Z2
-	VFMADD231PS.BCST 12(R10), Z15, Z3
-	VFMADD231PS.BCST 16(R10), Z15, Z4
-	VFMADD231PS.BCST 20(R10), Z15, Z5
-	VFMADD231PS.BCST 24(R10), Z15, Z6
-	VFMADD231PS.BCST 28(R10), Z15, Z7
-	VFMADD231PS.BCST 32(R10), Z15, Z8
-	VFMADD231PS.BCST 36(R10), Z15, Z9
-	VFMADD231PS.BCST 40(R10), Z15, Z10
-	VFMADD231PS.BCST 44(R10), Z15, Z11
-	VFMADD231PS.BCST 48(R10), Z15, Z12
-	VFMADD231PS.BCST 52(R10), Z15, Z13
-	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z15
-	VFMADD231PS.BCST (R10), Z15, Z0
-	VFMADD231PS.BCST 4(R10), Z15, Z1
-	VFMADD231PS.BCST 8(R10), Z15, Z2
-	VFMADD231PS.BCST 12(R10), Z15, Z3
-	VFMADD231PS.BCST 16(R10), Z15, Z4
-	VFMADD231PS.BCST 20(R10), Z15, Z5
-	VFMADD231PS.BCST 24(R10), Z15, Z6
-	VFMADD231PS.BCST 28(R10), Z15, Z7
-	VFMADD231PS.BCST 32(R10), Z15, Z8
-	VFMADD231PS.BCST 36(R10), Z15, Z9
-	VFMADD231PS.BCST 40(R10), Z15, Z10
-	VFMADD231PS.BCST 44(R10), Z15, Z11
-	VFMADD231PS.BCST 48(R10), Z15, Z12
-	VFMADD231PS.BCST 52(R10), Z15, Z13
-	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z15
-	VFMADD231PS.BCST (R10), Z15, Z0
-	VFMADD231PS.BCST 4(R10), Z15, Z1
-	VFMADD231PS.BCST 8(R10), Z15, Z2
-	VFMADD231PS.BCST 12(R10), Z15, Z3
-	VFMADD231PS.BCST 16(R10), Z15, Z4
-	VFMADD231PS.BCST 20(R10), Z15, Z5
-	VFMADD231PS.BCST 24(R10), Z15, Z6
-	VFMADD231PS.BCST 28(R10), Z15, Z7
-	VFMADD231PS.BCST 32(R10), Z15, Z8
-	VFMADD231PS.BCST 36(R10), Z15, Z9
-	VFMADD231PS.BCST 40(R10), Z15, Z10
-	VFMADD231PS.BCST 44(R10), Z15, Z11
-	VFMADD231PS.BCST 48(R10), Z15, Z12
-	VFMADD231PS.BCST 52(R10), Z15, Z13
-	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z15
-	VFMADD231PS.BCST (R10), Z15, Z0
-	VFMADD231PS.BCST 4(R10), Z15, Z1
-	VFMADD231PS.BCST 8(R10), Z15, Z2
-	VFMADD231PS.BCST 12(R10), Z15, Z3
-	VFMADD231PS.BCST 16(R10), Z15, Z4
-	VFMADD231PS.BCST 20(R10), Z15, Z5
-	VFMADD231PS.BCST 24(R10), Z15, Z6
-	VFMADD231PS.BCST 28(R10), Z15, Z7
-	VFMADD231PS.BCST 32(R10), Z15, Z8
-	VFMADD231PS.BCST 36(R10), Z15, Z9
-	VFMADD231PS.BCST 40(R10), Z15, Z10
-	VFMADD231PS.BCST 44(R10), Z15, Z11
-	VFMADD231PS.BCST 48(R10), Z15, Z12
-	VFMADD231PS.BCST 52(R10), Z15, Z13
-	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z15
-	VFMADD231PS.BCST (R10), Z15, Z0
-	VFMADD231PS.BCST 4(R10), Z15, Z1
-	VFMADD231PS.BCST 8(R10), Z15, Z2
-	VFMADD231PS.BCST 12(R10), Z15, Z3
-	VFMADD231PS.BCST 16(R10), Z15, Z4
-	VFMADD231PS.BCST 20(R10), Z15, Z5
-	VFMADD231PS.BCST 24(R10), Z15, Z6
-	VFMADD231PS.BCST 28(R10), Z15, Z7
-	VFMADD231PS.BCST 32(R10), Z15, Z8
-	VFMADD231PS.BCST 36(R10), Z15, Z9
-	VFMADD231PS.BCST 40(R10), Z15, Z10
-	VFMADD231PS.BCST 44(R10), Z15, Z11
-	VFMADD231PS.BCST 48(R10), Z15, Z12
-	VFMADD231PS.BCST 52(R10), Z15, Z13
-	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	ADDQ    $0x000003c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+60, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient16x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z15 sum[0:16], Z16 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 16×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z16
-	VFMADD231PS.BCST (R10), Z16, Z0
-	VFMADD231PS.BCST 4(R10), Z16, Z1
-	VFMADD231PS.BCST 8(R10), Z16, Z2
-	VFMADD231PS.BCST 12(R10), Z16, Z3
-	VFMADD231PS.BCST 16(R10), Z16, Z4
-	VFMADD231PS.BCST 20(R10), Z16, Z5
-	VFMADD231PS.BCST 24(R10), Z16, Z6
-	VFMADD231PS.BCST 28(R10), Z16, Z7
-	VFMADD231PS.BCST 32(R10), Z16, Z8
-	VFMADD231PS.BCST 36(R10), Z16, Z9
-	VFMADD231PS.BCST 40(R10), Z16, Z10
-	VFMADD231PS.BCST 44(R10), Z16, Z11
-	VFMADD231PS.BCST 48(R10), Z16, Z12
-	VFMADD231PS.BCST 52(R10), Z16, Z13
-	VFMADD231PS.BCST 56(R10), Z16, Z14
-	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z16
-	VFMADD231PS.BCST (R10), Z16, Z0
-	VFMADD231PS.BCST 4(R10), Z16, Z1
-	VFMADD231PS.BCST 8(R10), Z16, Z2
-	VFMADD231PS.BCST 12(R10), Z16, Z3
-	VFMADD231PS.BCST 16(R10), Z16, Z4
-	VFMADD231PS.BCST 20(R10), Z16, Z5
-	VFMADD231PS.BCST 24(R10), Z16, Z6
-	VFMADD231PS.BCST 28(R10), Z16, Z7
-	VFMADD231PS.BCST 32(R10), Z16, Z8
-	VFMADD231PS.BCST 36(R10), Z16, Z9
-	VFMADD231PS.BCST 40(R10), Z16, Z10
-	VFMADD231PS.BCST 44(R10), Z16, Z11
-	VFMADD231PS.BCST 48(R10), Z16, Z12
-	VFMADD231PS.BCST 52(R10), Z16, Z13
-	VFMADD231PS.BCST 56(R10), Z16, Z14
-	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z16
-	VFMADD231PS.BCST (R10), Z16, Z0
-	VFMADD231PS.BCST 4(R10), Z16, Z1
-	VFMADD231PS.BCST 8(R10), Z16, Z2
-	VFMADD231PS.BCST 12(R10), Z16, Z3
-	VFMADD231PS.BCST 16(R10), Z16, Z4
-	VFMADD231PS.BCST 20(R10), Z16, Z5
-	VFMADD231PS.BCST 24(R10), Z16, Z6
-	VFMADD231PS.BCST 28(R10), Z16, Z7
-	VFMADD231PS.BCST 32(R10), Z16, Z8
-	VFMADD231PS.BCST 36(R10), Z16, Z9
-	VFMADD231PS.BCST 40(R10), Z16, Z10
-	VFMADD231PS.BCST 44(R10), Z16, Z11
-	VFMADD231PS.BCST 48(R10), Z16, Z12
-	VFMADD231PS.BCST 52(R10), Z16, Z13
-	VFMADD231PS.BCST 56(R10), Z16, Z14
-	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z16
-	VFMADD231PS.BCST (R10), Z16, Z0
-	VFMADD231PS.BCST 4(R10), Z16, Z1
-	VFMADD231PS.BCST 8(R10), Z16, Z2
-	VFMADD231PS.BCST 12(R10), Z16, Z3
-	VFMADD231PS.BCST 16(R10), Z16, Z4
-	VFMADD231PS.BCST 20(R10), Z16, Z5
-	VFMADD231PS.BCST 24(R10), Z16, Z6
-	VFMADD231PS.BCST 28(R10), Z16, Z7
-	VFMADD231PS.BCST 32(R10), Z16, Z8
-	VFMADD231PS.BCST 36(R10), Z16, Z9
-	VFMADD231PS.BCST 40(R10), Z16, Z10
-	VFMADD231PS.BCST 44(R10), Z16, Z11
-	VFMADD231PS.BCST 48(R10), Z16, Z12
-	VFMADD231PS.BCST 52(R10), Z16, Z13
-	VFMADD231PS.BCST 56(R10), Z16, Z14
-	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z16
-	VFMADD231PS.BCST (R10), Z16, Z0
-	VFMADD231PS.BCST 4(R10), Z16, Z1
-	VFMADD231PS.BCST 8(R10), Z16, Z2
-	VFMADD231PS.BCST 12(R10), Z16, Z3
-	VFMADD231PS.BCST 16(R10), Z16, Z4
-	VFMADD231PS.BCST 20(R10), Z16, Z5
-	VFMADD231PS.BCST 24(R10), Z16, Z6
-	VFMADD231PS.BCST 28(R10), Z16, Z7
-	VFMADD231PS.BCST 32(R10), Z16, Z8
-	VFMADD231PS.BCST 36(R10), Z16, Z9
-	VFMADD231PS.BCST 40(R10), Z16, Z10
-	VFMADD231PS.BCST 44(R10), Z16, Z11
-	VFMADD231PS.BCST 48(R10), Z16, Z12
-	VFMADD231PS.BCST 52(R10), Z16, Z13
-	VFMADD231PS.BCST 56(R10), Z16, Z14
-	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	ADDQ    $0x00000400, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+64, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient17x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z16 sum[0:17], Z17 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 17×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z17
-	VFMADD231PS.BCST (R10), Z17, Z0
-	VFMADD231PS.BCST 4(R10), Z17, Z1
-	VFMADD231PS.BCST 8(R10), Z17, Z2
-	VFMADD231PS.BCST 12(R10), Z17, Z3
-	VFMADD231PS.BCST 16(R10), Z17, Z4
-	VFMADD231PS.BCST 20(R10), Z17, Z5
-	VFMADD231PS.BCST 24(R10), Z17, Z6
-	VFMADD231PS.BCST 28(R10), Z17, Z7
-	VFMADD231PS.BCST 32(R10), Z17, Z8
-	VFMADD231PS.BCST 36(R10), Z17, Z9
-	VFMADD231PS.BCST 40(R10), Z17, Z10
-	VFMADD231PS.BCST 44(R10), Z17, Z11
-	VFMADD231PS.BCST 48(R10), Z17, Z12
-	VFMADD231PS.BCST 52(R10), Z17, Z13
-	VFMADD231PS.BCST 56(R10), Z17, Z14
-	VFMADD231PS.BCST 60(R10), Z17, Z15
-	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z17
-	VFMADD231PS.BCST (R10), Z17, Z0
-	VFMADD231PS.BCST 4(R10), Z17, Z1
-	VFMADD231PS.BCST 8(R10), Z17, Z2
-	VFMADD231PS.BCST 12(R10), Z17, Z3
-	VFMADD231PS.BCST 16(R10), Z17, Z4
-	VFMADD231PS.BCST 20(R10), Z17, Z5
-	VFMADD231PS.BCST 24(R10), Z17, Z6
-	VFMADD231PS.BCST 28(R10), Z17, Z7
-	VFMADD231PS.BCST 32(R10), Z17, Z8
-	VFMADD231PS.BCST 36(R10), Z17, Z9
-	VFMADD231PS.BCST 40(R10), Z17, Z10
-	VFMADD231PS.BCST 44(R10), Z17, Z11
-	VFMADD231PS.BCST 48(R10), Z17, Z12
-	VFMADD231PS.BCST 52(R10), Z17, Z13
-	VFMADD231PS.BCST 56(R10), Z17, Z14
-	VFMADD231PS.BCST 60(R10), Z17, Z15
-	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z17
-	VFMADD231PS.BCST (R10), Z17, Z0
-	VFMADD231PS.BCST 4(R10), Z17, Z1
-	VFMADD231PS.BCST 8(R10), Z17, Z2
-	VFMADD231PS.BCST 12(R10), Z17, Z3
-	VFMADD231PS.BCST 16(R10), Z17, Z4
-	VFMADD231PS.BCST 20(R10), Z17, Z5
-	VFMADD231PS.BCST 24(R10), Z17, Z6
-	VFMADD231PS.BCST 28(R10), Z17, Z7
-	VFMADD231PS.BCST 32(R10), Z17, Z8
-	VFMADD231PS.BCST 36(R10), Z17, Z9
-	VFMADD231PS.BCST 40(R10), Z17, Z10
-	VFMADD231PS.BCST 44(R10), Z17, Z11
-	VFMADD231PS.BCST 48(R10), Z17, Z12
-	VFMADD231PS.BCST 52(R10), Z17, Z13
-	VFMADD231PS.BCST 56(R10), Z17, Z14
-	VFMADD231PS.BCST 60(R10), Z17, Z15
-	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z17
-	VFMADD231PS.BCST (R10), Z17, Z0
-	VFMADD231PS.BCST 4(R10), Z17, Z1
-	VFMADD231PS.BCST 8(R10), Z17, Z2
-	VFMADD231PS.BCST 12(R10), Z17, Z3
-	VFMADD231PS.BCST 16(R10), Z17, Z4
-	VFMADD231PS.BCST 20(R10), Z17, Z5
-	VFMADD231PS.BCST 24(R10), Z17, Z6
-	VFMADD231PS.BCST 28(R10), Z17, Z7
-	VFMADD231PS.BCST 32(R10), Z17, Z8
-	VFMADD231PS.BCST 36(R10), Z17, Z9
-	VFMADD231PS.BCST 40(R10), Z17, Z10
-	VFMADD231PS.BCST 44(R10), Z17, Z11
-	VFMADD231PS.BCST 48(R10), Z17, Z12
-	VFMADD231PS.BCST 52(R10), Z17, Z13
-	VFMADD231PS.BCST 56(R10), Z17, Z14
-	VFMADD231PS.BCST 60(R10), Z17, Z15
-	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z17
-	VFMADD231PS.BCST (R10), Z17, Z0
-	VFMADD231PS.BCST 4(R10), Z17, Z1
-	VFMADD231PS.BCST 8(R10), Z17, Z2
-	VFMADD231PS.BCST 12(R10), Z17, Z3
-	VFMADD231PS.BCST 16(R10), Z17, Z4
-	VFMADD231PS.BCST 20(R10), Z17, Z5
-	VFMADD231PS.BCST 24(R10), Z17, Z6
-	VFMADD231PS.BCST 28(R10), Z17, Z7
-	VFMADD231PS.BCST 32(R10), Z17, Z8
-	VFMADD231PS.BCST 36(R10), Z17, Z9
-	VFMADD231PS.BCST 40(R10), Z17, Z10
-	VFMADD231PS.BCST 44(R10), Z17, Z11
-	VFMADD231PS.BCST 48(R10), Z17, Z12
-	VFMADD231PS.BCST 52(R10), Z17, Z13
-	VFMADD231PS.BCST 56(R10), Z17, Z14
-	VFMADD231PS.BCST 60(R10), Z17, Z15
-	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	ADDQ    $0x00000440, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+68, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient18x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z17 sum[0:18], Z18 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 18×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z18
-	VFMADD231PS.BCST (R10), Z18, Z0
-	VFMADD231PS.BCST 4(R10), Z18, Z1
-	VFMADD231PS.BCST 8(R10), Z18, Z2
-	VFMADD231PS.BCST 12(R10), Z18, Z3
-	VFMADD231PS.BCST 16(R10), Z18, Z4
-	VFMADD231PS.BCST 20(R10), Z18, Z5
-	VFMADD231PS.BCST 24(R10), Z18, Z6
-	VFMADD231PS.BCST 28(R10), Z18, Z7
-	VFMADD231PS.BCST 32(R10), Z18, Z8
-	VFMADD231PS.BCST 36(R10), Z18, Z9
-	VFMADD231PS.BCST 40(R10), Z18, Z10
-	VFMADD231PS.BCST 44(R10), Z18, Z11
-	VFMADD231PS.BCST 48(R10), Z18, Z12
-	VFMADD231PS.BCST 52(R10), Z18, Z13
-	VFMADD231PS.BCST 56(R10), Z18, Z14
-	VFMADD231PS.BCST 60(R10), Z18, Z15
-	VFMADD231PS.BCST 64(R10), Z18, Z16
-	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z18
-	VFMADD231PS.BCST (R10), Z18, Z0
-	VFMADD231PS.BCST 4(R10), Z18, Z1
-	VFMADD231PS.BCST 8(R10), Z18, Z2
-	VFMADD231PS.BCST 12(R10), Z18, Z3
-	VFMADD231PS.BCST 16(R10), Z18, Z4
-	VFMADD231PS.BCST 20(R10), Z18, Z5
-	VFMADD231PS.BCST 24(R10), Z18, Z6
-	VFMADD231PS.BCST 28(R10), Z18, Z7
-	VFMADD231PS.BCST 32(R10), Z18, Z8
-	VFMADD231PS.BCST 36(R10), Z18, Z9
-	VFMADD231PS.BCST 40(R10), Z18, Z10
-	VFMADD231PS.BCST 44(R10), Z18, Z11
-	VFMADD231PS.BCST 48(R10), Z18, Z12
-	VFMADD231PS.BCST 52(R10), Z18, Z13
-	VFMADD231PS.BCST 56(R10), Z18, Z14
-	VFMADD231PS.BCST 60(R10), Z18, Z15
-	VFMADD231PS.BCST 64(R10), Z18, Z16
-	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z18
-	VFMADD231PS.BCST (R10), Z18, Z0
-	VFMADD231PS.BCST 4(R10), Z18, Z1
-	VFMADD231PS.BCST 8(R10), Z18, Z2
-	VFMADD231PS.BCST 12(R10), Z18, Z3
-	VFMADD231PS.BCST 16(R10), Z18, Z4
-	VFMADD231PS.BCST 20(R10), Z18, Z5
-	VFMADD231PS.BCST 24(R10), Z18, Z6
-	VFMADD231PS.BCST 28(R10), Z18, Z7
-	VFMADD231PS.BCST 32(R10), Z18, Z8
-	VFMADD231PS.BCST 36(R10), Z18, Z9
-	VFMADD231PS.BCST 40(R10), Z18, Z10
-	VFMADD231PS.BCST 44(R10), Z18, Z11
-	VFMADD231PS.BCST 48(R10), Z18, Z12
-	VFMADD231PS.BCST 52(R10), Z18, Z13
-	VFMADD231PS.BCST 56(R10), Z18, Z14
-	VFMADD231PS.BCST 60(R10), Z18, Z15
-	VFMADD231PS.BCST 64(R10), Z18, Z16
-	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z18
-	VFMADD231PS.BCST (R10), Z18, Z0
-	VFMADD231PS.BCST 4(R10), Z18, Z1
-	VFMADD231PS.BCST 8(R10), Z18, Z2
-	VFMADD231PS.BCST 12(R10), Z18, Z3
-	VFMADD231PS.BCST 16(R10), Z18, Z4
-	VFMADD231PS.BCST 20(R10), Z18, Z5
-	VFMADD231PS.BCST 24(R10), Z18, Z6
-	VFMADD231PS.BCST 28(R10), Z18, Z7
-	VFMADD231PS.BCST 32(R10), Z18, Z8
-	VFMADD231PS.BCST 36(R10), Z18, Z9
-	VFMADD231PS.BCST 40(R10), Z18, Z10
-	VFMADD231PS.BCST 44(R10), Z18, Z11
-	VFMADD231PS.BCST 48(R10), Z18, Z12
-	VFMADD231PS.BCST 52(R10), Z18, Z13
-	VFMADD231PS.BCST 56(R10), Z18, Z14
-	VFMADD231PS.BCST 60(R10), Z18, Z15
-	VFMADD231PS.BCST 64(R10), Z18, Z16
-	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z18
-	VFMADD231PS.BCST (R10), Z18, Z0
-	VFMADD231PS.BCST 4(R10), Z18, Z1
-	VFMADD231PS.BCST 8(R10), Z18, Z2
-	VFMADD231PS.BCST 12(R10), Z18, Z3
-	VFMADD231PS.BCST 16(R10), Z18, Z4
-	VFMADD231PS.BCST 20(R10), Z18, Z5
-	VFMADD231PS.BCST 24(R10), Z18, Z6
-	VFMADD231PS.BCST 28(R10), Z18, Z7
-	VFMADD231PS.BCST 32(R10), Z18, Z8
-	VFMADD231PS.BCST 36(R10), Z18, Z9
-	VFMADD231PS.BCST 40(R10), Z18, Z10
-	VFMADD231PS.BCST 44(R10), Z18, Z11
-	VFMADD231PS.BCST 48(R10), Z18, Z12
-	VFMADD231PS.BCST 52(R10), Z18, Z13
-	VFMADD231PS.BCST 56(R10), Z18, Z14
-	VFMADD231PS.BCST 60(R10), Z18, Z15
-	VFMADD231PS.BCST 64(R10), Z18, Z16
-	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	ADDQ    $0x00000480, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+72, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient19x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z18 sum[0:19], Z19 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 19×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z19
-	VFMADD231PS.BCST (R10), Z19, Z0
-	VFMADD231PS.BCST 4(R10), Z19, Z1
-	VFMADD231PS.BCST 8(R10), Z19, Z2
-	VFMADD231PS.BCST 12(R10), Z19, Z3
-	VFMADD231PS.BCST 16(R10), Z19, Z4
-	VFMADD231PS.BCST 20(R10), Z19, Z5
-	VFMADD231PS.BCST 24(R10), Z19, Z6
-	VFMADD231PS.BCST 28(R10), Z19, Z7
-	VFMADD231PS.BCST 32(R10), Z19, Z8
-	VFMADD231PS.BCST 36(R10), Z19, Z9
-	VFMADD231PS.BCST 40(R10), Z19, Z10
-	VFMADD231PS.BCST 44(R10), Z19, Z11
-	VFMADD231PS.BCST 48(R10), Z19, Z12
-	VFMADD231PS.BCST 52(R10), Z19, Z13
-	VFMADD231PS.BCST 56(R10), Z19, Z14
-	VFMADD231PS.BCST 60(R10), Z19, Z15
-	VFMADD231PS.BCST 64(R10), Z19, Z16
-	VFMADD231PS.BCST 68(R10), Z19, Z17
-	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z19
-	VFMADD231PS.BCST (R10), Z19, Z0
-	VFMADD231PS.BCST 4(R10), Z19, Z1
-	VFMADD231PS.BCST 8(R10), Z19, Z2
-	VFMADD231PS.BCST 12(R10), Z19, Z3
-	VFMADD231PS.BCST 16(R10), Z19, Z4
-	VFMADD231PS.BCST 20(R10), Z19, Z5
-	VFMADD231PS.BCST 24(R10), Z19, Z6
-	VFMADD231PS.BCST 28(R10), Z19, Z7
-	VFMADD231PS.BCST 32(R10), Z19, Z8
-	VFMADD231PS.BCST 36(R10), Z19, Z9
-	VFMADD231PS.BCST 40(R10), Z19, Z10
-	VFMADD231PS.BCST 44(R10), Z19, Z11
-	VFMADD231PS.BCST 48(R10), Z19, Z12
-	VFMADD231PS.BCST 52(R10), Z19, Z13
-	VFMADD231PS.BCST 56(R10), Z19, Z14
-	VFMADD231PS.BCST 60(R10), Z19, Z15
-	VFMADD231PS.BCST 64(R10), Z19, Z16
-	VFMADD231PS.BCST 68(R10), Z19, Z17
-	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z19
-	VFMADD231PS.BCST (R10), Z19, Z0
-	VFMADD231PS.BCST 4(R10), Z19, Z1
-	VFMADD231PS.BCST 8(R10), Z19, Z2
-	VFMADD231PS.BCST 12(R10), Z19, Z3
-	VFMADD231PS.BCST 16(R10), Z19, Z4
-	VFMADD231PS.BCST 20(R10), Z19, Z5
-	VFMADD231PS.BCST 24(R10), Z19, Z6
-	VFMADD231PS.BCST 28(R10), Z19, Z7
-	VFMADD231PS.BCST 32(R10), Z19, Z8
-	VFMADD231PS.BCST 36(R10), Z19, Z9
-	VFMADD231PS.BCST 40(R10), Z19, Z10
-	VFMADD231PS.BCST 44(R10), Z19, Z11
-	VFMADD231PS.BCST 48(R10), Z19, Z12
-	VFMADD231PS.BCST 52(R10), Z19, Z13
-	VFMADD231PS.BCST 56(R10), Z19, Z14
-	VFMADD231PS.BCST 60(R10), Z19, Z15
-	VFMADD231PS.BCST 64(R10), Z19, Z16
-	VFMADD231PS.BCST 68(R10), Z19, Z17
-	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z19
-	VFMADD231PS.BCST (R10), Z19, Z0
-	VFMADD231PS.BCST 4(R10), Z19, Z1
-	VFMADD231PS.BCST 8(R10), Z19, Z2
-	VFMADD231PS.BCST 12(R10), Z19, Z3
-	VFMADD231PS.BCST 16(R10), Z19, Z4
-	VFMADD231PS.BCST 20(R10), Z19, Z5
-	VFMADD231PS.BCST 24(R10), Z19, Z6
-	VFMADD231PS.BCST 28(R10), Z19, Z7
-	VFMADD231PS.BCST 32(R10), Z19, Z8
-	VFMADD231PS.BCST 36(R10), Z19, Z9
-	VFMADD231PS.BCST 40(R10), Z19, Z10
-	VFMADD231PS.BCST 44(R10), Z19, Z11
-	VFMADD231PS.BCST 48(R10), Z19, Z12
-	VFMADD231PS.BCST 52(R10), Z19, Z13
-	VFMADD231PS.BCST 56(R10), Z19, Z14
-	VFMADD231PS.BCST 60(R10), Z19, Z15
-	VFMADD231PS.BCST 64(R10), Z19, Z16
-	VFMADD231PS.BCST 68(R10), Z19, Z17
-	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z19
-	VFMADD231PS.BCST (R10), Z19, Z0
-	VFMADD231PS.BCST 4(R10), Z19, Z1
-	VFMADD231PS.BCST 8(R10), Z19, Z2
-	VFMADD231PS.BCST 12(R10), Z19, Z3
-	VFMADD231PS.BCST 16(R10), Z19, Z4
-	VFMADD231PS.BCST 20(R10), Z19, Z5
-	VFMADD231PS.BCST 24(R10), Z19, Z6
-	VFMADD231PS.BCST 28(R10), Z19, Z7
-	VFMADD231PS.BCST 32(R10), Z19, Z8
-	VFMADD231PS.BCST 36(R10), Z19, Z9
-	VFMADD231PS.BCST 40(R10), Z19, Z10
-	VFMADD231PS.BCST 44(R10), Z19, Z11
-	VFMADD231PS.BCST 48(R10), Z19, Z12
-	VFMADD231PS.BCST 52(R10), Z19, Z13
-	VFMADD231PS.BCST 56(R10), Z19, Z14
-	VFMADD231PS.BCST 60(R10), Z19, Z15
-	VFMADD231PS.BCST 64(R10), Z19, Z16
-	VFMADD231PS.BCST 68(R10), Z19, Z17
-	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	ADDQ    $0x000004c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+76, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient20x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z19 sum[0:20], Z20 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 20×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z20
-	VFMADD231PS.BCST (R10), Z20, Z0
-	VFMADD231PS.BCST 4(R10), Z20, Z1
-	VFMADD231PS.BCST 8(R10), Z20, Z2
-	VFMADD231PS.BCST 12(R10), Z20, Z3
-	VFMADD231PS.BCST 16(R10), Z20, Z4
-	VFMADD231PS.BCST 20(R10), Z20, Z5
-	VFMADD231PS.BCST 24(R10), Z20, Z6
-	VFMADD231PS.BCST 28(R10), Z20, Z7
-	VFMADD231PS.BCST 32(R10), Z20, Z8
-	VFMADD231PS.BCST 36(R10), Z20, Z9
-	VFMADD231PS.BCST 40(R10), Z20, Z10
-	VFMADD231PS.BCST 44(R10), Z20, Z11
-	VFMADD231PS.BCST 48(R10), Z20, Z12
-	VFMADD231PS.BCST 52(R10), Z20, Z13
-	VFMADD231PS.BCST 56(R10), Z20, Z14
-	VFMADD231PS.BCST 60(R10), Z20, Z15
-	VFMADD231PS.BCST 64(R10), Z20, Z16
-	VFMADD231PS.BCST 68(R10), Z20, Z17
-	VFMADD231PS.BCST 72(R10), Z20, Z18
-	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z20
-	VFMADD231PS.BCST (R10), Z20, Z0
-	VFMADD231PS.BCST 4(R10), Z20, Z1
-	VFMADD231PS.BCST 8(R10), Z20, Z2
-	VFMADD231PS.BCST 12(R10), Z20, Z3
-	VFMADD231PS.BCST 16(R10), Z20, Z4
-	VFMADD231PS.BCST 20(R10), Z20, Z5
-	VFMADD231PS.BCST 24(R10), Z20, Z6
-	VFMADD231PS.BCST 28(R10), Z20, Z7
-	VFMADD231PS.BCST 32(R10), Z20, Z8
-	VFMADD231PS.BCST 36(R10), Z20, Z9
-	VFMADD231PS.BCST 40(R10), Z20, Z10
-	VFMADD231PS.BCST 44(R10), Z20, Z11
-	VFMADD231PS.BCST 48(R10), Z20, Z12
-	VFMADD231PS.BCST 52(R10), Z20, Z13
-	VFMADD231PS.BCST 56(R10), Z20, Z14
-	VFMADD231PS.BCST 60(R10), Z20, Z15
-	VFMADD231PS.BCST 64(R10), Z20, Z16
-	VFMADD231PS.BCST 68(R10), Z20, Z17
-	VFMADD231PS.BCST 72(R10), Z20, Z18
-	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z20
-	VFMADD231PS.BCST (R10), Z20, Z0
-	VFMADD231PS.BCST 4(R10), Z20, Z1
-	VFMADD231PS.BCST 8(R10), Z20, Z2
-	VFMADD231PS.BCST 12(R10), Z20, Z3
-	VFMADD231PS.BCST 16(R10), Z20, Z4
-	VFMADD231PS.BCST 20(R10), Z20, Z5
-	VFMADD231PS.BCST 24(R10), Z20, Z6
-	VFMADD231PS.BCST 28(R10), Z20, Z7
-	VFMADD231PS.BCST 32(R10), Z20, Z8
-	VFMADD231PS.BCST 36(R10), Z20, Z9
-	VFMADD231PS.BCST 40(R10), Z20, Z10
-	VFMADD231PS.BCST 44(R10), Z20, Z11
-	VFMADD231PS.BCST 48(R10), Z20, Z12
-	VFMADD231PS.BCST 52(R10), Z20, Z13
-	VFMADD231PS.BCST 56(R10), Z20, Z14
-	VFMADD231PS.BCST 60(R10), Z20, Z15
-	VFMADD231PS.BCST 64(R10), Z20, Z16
-	VFMADD231PS.BCST 68(R10), Z20, Z17
-	VFMADD231PS.BCST 72(R10), Z20, Z18
-	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z20
-	VFMADD231PS.BCST (R10), Z20, Z0
-	VFMADD231PS.BCST 4(R10), Z20, Z1
-	VFMADD231PS.BCST 8(R10), Z20, Z2
-	VFMADD231PS.BCST 12(R10), Z20, Z3
-	VFMADD231PS.BCST 16(R10), Z20, Z4
-	VFMADD231PS.BCST 20(R10), Z20, Z5
-	VFMADD231PS.BCST 24(R10), Z20, Z6
-	VFMADD231PS.BCST 28(R10), Z20, Z7
-	VFMADD231PS.BCST 32(R10), Z20, Z8
-	VFMADD231PS.BCST 36(R10), Z20, Z9
-	VFMADD231PS.BCST 40(R10), Z20, Z10
-	VFMADD231PS.BCST 44(R10), Z20, Z11
-	VFMADD231PS.BCST 48(R10), Z20, Z12
-	VFMADD231PS.BCST 52(R10), Z20, Z13
-	VFMADD231PS.BCST 56(R10), Z20, Z14
-	VFMADD231PS.BCST 60(R10), Z20, Z15
-	VFMADD231PS.BCST 64(R10), Z20, Z16
-	VFMADD231PS.BCST 68(R10), Z20, Z17
-	VFMADD231PS.BCST 72(R10), Z20, Z18
-	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z20
-	VFMADD231PS.BCST (R10), Z20, Z0
-	VFMADD231PS.BCST 4(R10), Z20, Z1
-	VFMADD231PS.BCST 8(R10), Z20, Z2
-	VFMADD231PS.BCST 12(R10), Z20, Z3
-	VFMADD231PS.BCST 16(R10), Z20, Z4
-	VFMADD231PS.BCST 20(R10), Z20, Z5
-	VFMADD231PS.BCST 24(R10), Z20, Z6
-	VFMADD231PS.BCST 28(R10), Z20, Z7
-	VFMADD231PS.BCST 32(R10), Z20, Z8
-	VFMADD231PS.BCST 36(R10), Z20, Z9
-	VFMADD231PS.BCST 40(R10), Z20, Z10
-	VFMADD231PS.BCST 44(R10), Z20, Z11
-	VFMADD231PS.BCST 48(R10), Z20, Z12
-	VFMADD231PS.BCST 52(R10), Z20, Z13
-	VFMADD231PS.BCST 56(R10), Z20, Z14
-	VFMADD231PS.BCST 60(R10), Z20, Z15
-	VFMADD231PS.BCST 64(R10), Z20, Z16
-	VFMADD231PS.BCST 68(R10), Z20, Z17
-	VFMADD231PS.BCST 72(R10), Z20, Z18
-	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	ADDQ    $0x00000500, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+80, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient21x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z20 sum[0:21], Z21 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 21×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z21
-	VFMADD231PS.BCST (R10), Z21, Z0
-	VFMADD231PS.BCST 4(R10), Z21, Z1
-	VFMADD231PS.BCST 8(R10), Z21, Z2
-	VFMADD231PS.BCST 12(R10), Z21, Z3
-	VFMADD231PS.BCST 16(R10), Z21, Z4
-	VFMADD231PS.BCST 20(R10), Z21, Z5
-	VFMADD231PS.BCST 24(R10), Z21, Z6
-	VFMADD231PS.BCST 28(R10), Z21, Z7
-	VFMADD231PS.BCST 32(R10), Z21, Z8
-	VFMADD231PS.BCST 36(R10), Z21, Z9
-	VFMADD231PS.BCST 40(R10), Z21, Z10
-	VFMADD231PS.BCST 44(R10), Z21, Z11
-	VFMADD231PS.BCST 48(R10), Z21, Z12
-	VFMADD231PS.BCST 52(R10), Z21, Z13
-	VFMADD231PS.BCST 56(R10), Z21, Z14
-	VFMADD231PS.BCST 60(R10), Z21, Z15
-	VFMADD231PS.BCST 64(R10), Z21, Z16
-	VFMADD231PS.BCST 68(R10), Z21, Z17
-	VFMADD231PS.BCST 72(R10), Z21, Z18
-	VFMADD231PS.BCST 76(R10), Z21, Z19
-	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z21
-	VFMADD231PS.BCST (R10), Z21, Z0
-	VFMADD231PS.BCST 4(R10), Z21, Z1
-	VFMADD231PS.BCST 8(R10), Z21, Z2
-	VFMADD231PS.BCST 12(R10), Z21, Z3
-	VFMADD231PS.BCST 16(R10), Z21, Z4
-	VFMADD231PS.BCST 20(R10), Z21, Z5
-	VFMADD231PS.BCST 24(R10), Z21, Z6
-	VFMADD231PS.BCST 28(R10), Z21, Z7
-	VFMADD231PS.BCST 32(R10), Z21, Z8
-	VFMADD231PS.BCST 36(R10), Z21, Z9
-	VFMADD231PS.BCST 40(R10), Z21, Z10
-	VFMADD231PS.BCST 44(R10), Z21, Z11
-	VFMADD231PS.BCST 48(R10), Z21, Z12
-	VFMADD231PS.BCST 52(R10), Z21, Z13
-	VFMADD231PS.BCST 56(R10), Z21, Z14
-	VFMADD231PS.BCST 60(R10), Z21, Z15
-	VFMADD231PS.BCST 64(R10), Z21, Z16
-	VFMADD231PS.BCST 68(R10), Z21, Z17
-	VFMADD231PS.BCST 72(R10), Z21, Z18
-	VFMADD231PS.BCST 76(R10), Z21, Z19
-	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z21
-	VFMADD231PS.BCST (R10), Z21, Z0
-	VFMADD231PS.BCST 4(R10), Z21, Z1
-	VFMADD231PS.BCST 8(R10), Z21, Z2
-	VFMADD231PS.BCST 12(R10), Z21, Z3
-	VFMADD231PS.BCST 16(R10), Z21, Z4
-	VFMADD231PS.BCST 20(R10), Z21, Z5
-	VFMADD231PS.BCST 24(R10), Z21, Z6
-	VFMADD231PS.BCST 28(R10), Z21, Z7
-	VFMADD231PS.BCST 32(R10), Z21, Z8
-	VFMADD231PS.BCST 36(R10), Z21, Z9
-	VFMADD231PS.BCST 40(R10), Z21, Z10
-	VFMADD231PS.BCST 44(R10), Z21, Z11
-	VFMADD231PS.BCST 48(R10), Z21, Z12
-	VFMADD231PS.BCST 52(R10), Z21, Z13
-	VFMADD231PS.BCST 56(R10), Z21, Z14
-	VFMADD231PS.BCST 60(R10), Z21, Z15
-	VFMADD231PS.BCST 64(R10), Z21, Z16
-	VFMADD231PS.BCST 68(R10), Z21, Z17
-	VFMADD231PS.BCST 72(R10), Z21, Z18
-	VFMADD231PS.BCST 76(R10), Z21, Z19
-	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z21
-	VFMADD231PS.BCST (R10), Z21, Z0
-	VFMADD231PS.BCST 4(R10), Z21, Z1
-	VFMADD231PS.BCST 8(R10), Z21, Z2
-	VFMADD231PS.BCST 12(R10), Z21, Z3
-	VFMADD231PS.BCST 16(R10), Z21, Z4
-	VFMADD231PS.BCST 20(R10), Z21, Z5
-	VFMADD231PS.BCST 24(R10), Z21, Z6
-	VFMADD231PS.BCST 28(R10), Z21, Z7
-	VFMADD231PS.BCST 32(R10), Z21, Z8
-	VFMADD231PS.BCST 36(R10), Z21, Z9
-	VFMADD231PS.BCST 40(R10), Z21, Z10
-	VFMADD231PS.BCST 44(R10), Z21, Z11
-	VFMADD231PS.BCST 48(R10), Z21, Z12
-	VFMADD231PS.BCST 52(R10), Z21, Z13
-	VFMADD231PS.BCST 56(R10), Z21, Z14
-	VFMADD231PS.BCST 60(R10), Z21, Z15
-	VFMADD231PS.BCST 64(R10), Z21, Z16
-	VFMADD231PS.BCST 68(R10), Z21, Z17
-	VFMADD231PS.BCST 72(R10), Z21, Z18
-	VFMADD231PS.BCST 76(R10), Z21, Z19
-	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z21
-	VFMADD231PS.BCST (R10), Z21, Z0
-	VFMADD231PS.BCST 4(R10), Z21, Z1
-	VFMADD231PS.BCST 8(R10), Z21, Z2
-	VFMADD231PS.BCST 12(R10), Z21, Z3
-	VFMADD231PS.BCST 16(R10), Z21, Z4
-	VFMADD231PS.BCST 20(R10), Z21, Z5
-	VFMADD231PS.BCST 24(R10), Z21, Z6
-	VFMADD231PS.BCST 28(R10), Z21, Z7
-	VFMADD231PS.BCST 32(R10), Z21, Z8
-	VFMADD231PS.BCST 36(R10), Z21, Z9
-	VFMADD231PS.BCST 40(R10), Z21, Z10
-	VFMADD231PS.BCST 44(R10), Z21, Z11
-	VFMADD231PS.BCST 48(R10), Z21, Z12
-	VFMADD231PS.BCST 52(R10), Z21, Z13
-	VFMADD231PS.BCST 56(R10), Z21, Z14
-	VFMADD231PS.BCST 60(R10), Z21, Z15
-	VFMADD231PS.BCST 64(R10), Z21, Z16
-	VFMADD231PS.BCST 68(R10), Z21, Z17
-	VFMADD231PS.BCST 72(R10), Z21, Z18
-	VFMADD231PS.BCST 76(R10), Z21, Z19
-	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	ADDQ    $0x00000540, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+84, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient22x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z21 sum[0:22], Z22 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 22×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z22
-	VFMADD231PS.BCST (R10), Z22, Z0
-	VFMADD231PS.BCST 4(R10), Z22, Z1
-	VFMADD231PS.BCST 8(R10), Z22, Z2
-	VFMADD231PS.BCST 12(R10), Z22, Z3
-	VFMADD231PS.BCST 16(R10), Z22, Z4
-	VFMADD231PS.BCST 20(R10), Z22, Z5
-	VFMADD231PS.BCST 24(R10), Z22, Z6
-	VFMADD231PS.BCST 28(R10), Z22, Z7
-	VFMADD231PS.BCST 32(R10), Z22, Z8
-	VFMADD231PS.BCST 36(R10), Z22, Z9
-	VFMADD231PS.BCST 40(R10), Z22, Z10
-	VFMADD231PS.BCST 44(R10), Z22, Z11
-	VFMADD231PS.BCST 48(R10), Z22, Z12
-	VFMADD231PS.BCST 52(R10), Z22, Z13
-	VFMADD231PS.BCST 56(R10), Z22, Z14
-	VFMADD231PS.BCST 60(R10), Z22, Z15
-	VFMADD231PS.BCST 64(R10), Z22, Z16
-	VFMADD231PS.BCST 68(R10), Z22, Z17
-	VFMADD231PS.BCST 72(R10), Z22, Z18
-	VFMADD231PS.BCST 76(R10), Z22, Z19
-	VFMADD231PS.BCST 80(R10), Z22, Z20
-	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z22
-	VFMADD231PS.BCST (R10), Z22, Z0
-	VFMADD231PS.BCST 4(R10), Z22, Z1
-	VFMADD231PS.BCST 8(R10), Z22, Z2
-	VFMADD231PS.BCST 12(R10), Z22, Z3
-	VFMADD231PS.BCST 16(R10), Z22, Z4
-	VFMADD231PS.BCST 20(R10), Z22, Z5
-	VFMADD231PS.BCST 24(R10), Z22, Z6
-	VFMADD231PS.BCST 28(R10), Z22, Z7
-	VFMADD231PS.BCST 32(R10), Z22, Z8
-	VFMADD231PS.BCST 36(R10), Z22, Z9
-	VFMADD231PS.BCST 40(R10), Z22, Z10
-	VFMADD231PS.BCST 44(R10), Z22, Z11
-	VFMADD231PS.BCST 48(R10), Z22, Z12
-	VFMADD231PS.BCST 52(R10), Z22, Z13
-	VFMADD231PS.BCST 56(R10), Z22, Z14
-	VFMADD231PS.BCST 60(R10), Z22, Z15
-	VFMADD231PS.BCST 64(R10), Z22, Z16
-	VFMADD231PS.BCST 68(R10), Z22, Z17
-	VFMADD231PS.BCST 72(R10), Z22, Z18
-	VFMADD231PS.BCST 76(R10), Z22, Z19
-	VFMADD231PS.BCST 80(R10), Z22, Z20
-	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z22
-	VFMADD231PS.BCST (R10), Z22, Z0
-	VFMADD231PS.BCST 4(R10), Z22, Z1
-	VFMADD231PS.BCST 8(R10), Z22, Z2
-	VFMADD231PS.BCST 12(R10), Z22, Z3
-	VFMADD231PS.BCST 16(R10), Z22, Z4
-	VFMADD231PS.BCST 20(R10), Z22, Z5
-	VFMADD231PS.BCST 24(R10), Z22, Z6
-	VFMADD231PS.BCST 28(R10), Z22, Z7
-	VFMADD231PS.BCST 32(R10), Z22, Z8
-	VFMADD231PS.BCST 36(R10), Z22, Z9
-	VFMADD231PS.BCST 40(R10), Z22, Z10
-	VFMADD231PS.BCST 44(R10), Z22, Z11
-	VFMADD231PS.BCST 48(R10), Z22, Z12
-	VFMADD231PS.BCST 52(R10), Z22, Z13
-	VFMADD231PS.BCST 56(R10), Z22, Z14
-	VFMADD231PS.BCST 60(R10), Z22, Z15
-	VFMADD231PS.BCST 64(R10), Z22, Z16
-	VFMADD231PS.BCST 68(R10), Z22, Z17
-	VFMADD231PS.BCST 72(R10), Z22, Z18
-	VFMADD231PS.BCST 76(R10), Z22, Z19
-	VFMADD231PS.BCST 80(R10), Z22, Z20
-	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z22
-	VFMADD231PS.BCST (R10), Z22, Z0
-	VFMADD231PS.BCST 4(R10), Z22, Z1
-	VFMADD231PS.BCST 8(R10), Z22, Z2
-	VFMADD231PS.BCST 12(R10), Z22, Z3
-	VFMADD231PS.BCST 16(R10), Z22, Z4
-	VFMADD231PS.BCST 20(R10), Z22, Z5
-	VFMADD231PS.BCST 24(R10), Z22, Z6
-	VFMADD231PS.BCST 28(R10), Z22, Z7
-	VFMADD231PS.BCST 32(R10), Z22, Z8
-	VFMADD231PS.BCST 36(R10), Z22, Z9
-	VFMADD231PS.BCST 40(R10), Z22, Z10
-	VFMADD231PS.BCST 44(R10), Z22, Z11
-	VFMADD231PS.BCST 48(R10), Z22, Z12
-	VFMADD231PS.BCST 52(R10), Z22, Z13
-	VFMADD231PS.BCST 56(R10), Z22, Z14
-	VFMADD231PS.BCST 60(R10), Z22, Z15
-	VFMADD231PS.BCST 64(R10), Z22, Z16
-	VFMADD231PS.BCST 68(R10), Z22, Z17
-	VFMADD231PS.BCST 72(R10), Z22, Z18
-	VFMADD231PS.BCST 76(R10), Z22, Z19
-	VFMADD231PS.BCST 80(R10), Z22, Z20
-	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z22
-	VFMADD231PS.BCST (R10), Z22, Z0
-	VFMADD231PS.BCST 4(R10), Z22, Z1
-	VFMADD231PS.BCST 8(R10), Z22, Z2
-	VFMADD231PS.BCST 12(R10), Z22, Z3
-	VFMADD231PS.BCST 16(R10), Z22, Z4
-	VFMADD231PS.BCST 20(R10), Z22, Z5
-	VFMADD231PS.BCST 24(R10), Z22, Z6
-	VFMADD231PS.BCST 28(R10), Z22, Z7
-	VFMADD231PS.BCST 32(R10), Z22, Z8
-	VFMADD231PS.BCST 36(R10), Z22, Z9
-	VFMADD231PS.BCST 40(R10), Z22, Z10
-	VFMADD231PS.BCST 44(R10), Z22, Z11
-	VFMADD231PS.BCST 48(R10), Z22, Z12
-	VFMADD231PS.BCST 52(R10), Z22, Z13
-	VFMADD231PS.BCST 56(R10), Z22, Z14
-	VFMADD231PS.BCST 60(R10), Z22, Z15
-	VFMADD231PS.BCST 64(R10), Z22, Z16
-	VFMADD231PS.BCST 68(R10), Z22, Z17
-	VFMADD231PS.BCST 72(R10), Z22, Z18
-	VFMADD231PS.BCST 76(R10), Z22, Z19
-	VFMADD231PS.BCST 80(R10), Z22, Z20
-	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	ADDQ    $0x00000580, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+88, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient23x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z22 sum[0:23], Z23 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 23×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z23
-	VFMADD231PS.BCST (R10), Z23, Z0
-	VFMADD231PS.BCST 4(R10), Z23, Z1
-	VFMADD231PS.BCST 8(R10), Z23, Z2
-	VFMADD231PS.BCST 12(R10), Z23, Z3
-	VFMADD231PS.BCST 16(R10), Z23, Z4
-	VFMADD231PS.BCST 20(R10), Z23, Z5
-	VFMADD231PS.BCST 24(R10), Z23, Z6
-	VFMADD231PS.BCST 28(R10), Z23, Z7
-	VFMADD231PS.BCST 32(R10), Z23, Z8
-	VFMADD231PS.BCST 36(R10), Z23, Z9
-	VFMADD231PS.BCST 40(R10), Z23, Z10
-	VFMADD231PS.BCST 44(R10), Z23, Z11
-	VFMADD231PS.BCST 48(R10), Z23, Z12
-	VFMADD231PS.BCST 52(R10), Z23, Z13
-	VFMADD231PS.BCST 56(R10), Z23, Z14
-	VFMADD231PS.BCST 60(R10), Z23, Z15
-	VFMADD231PS.BCST 64(R10), Z23, Z16
-	VFMADD231PS.BCST 68(R10), Z23, Z17
-	VFMADD231PS.BCST 72(R10), Z23, Z18
-	VFMADD231PS.BCST 76(R10), Z23, Z19
-	VFMADD231PS.BCST 80(R10), Z23, Z20
-	VFMADD231PS.BCST 84(R10), Z23, Z21
-	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z23
-	VFMADD231PS.BCST (R10), Z23, Z0
-	VFMADD231PS.BCST 4(R10), Z23, Z1
-	VFMADD231PS.BCST 8(R10), Z23, Z2
-	VFMADD231PS.BCST 12(R10), Z23, Z3
-	VFMADD231PS.BCST 16(R10), Z23, Z4
-	VFMADD231PS.BCST 20(R10), Z23, Z5
-	VFMADD231PS.BCST 24(R10), Z23, Z6
-	VFMADD231PS.BCST 28(R10), Z23, Z7
-	VFMADD231PS.BCST 32(R10), Z23, Z8
-	VFMADD231PS.BCST 36(R10), Z23, Z9
-	VFMADD231PS.BCST 40(R10), Z23, Z10
-	VFMADD231PS.BCST 44(R10), Z23, Z11
-	VFMADD231PS.BCST 48(R10), Z23, Z12
-	VFMADD231PS.BCST 52(R10), Z23, Z13
-	VFMADD231PS.BCST 56(R10), Z23, Z14
-	VFMADD231PS.BCST 60(R10), Z23, Z15
-	VFMADD231PS.BCST 64(R10), Z23, Z16
-	VFMADD231PS.BCST 68(R10), Z23, Z17
-	VFMADD231PS.BCST 72(R10), Z23, Z18
-	VFMADD231PS.BCST 76(R10), Z23, Z19
-	VFMADD231PS.BCST 80(R10), Z23, Z20
-	VFMADD231PS.BCST 84(R10), Z23, Z21
-	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z23
-	VFMADD231PS.BCST (R10), Z23, Z0
-	VFMADD231PS.BCST 4(R10), Z23, Z1
-	VFMADD231PS.BCST 8(R10), Z23, Z2
-	VFMADD231PS.BCST 12(R10), Z23, Z3
-	VFMADD231PS.BCST 16(R10), Z23, Z4
-	VFMADD231PS.BCST 20(R10), Z23, Z5
-	VFMADD231PS.BCST 24(R10), Z23, Z6
-	VFMADD231PS.BCST 28(R10), Z23, Z7
-	VFMADD231PS.BCST 32(R10), Z23, Z8
-	VFMADD231PS.BCST 36(R10), Z23, Z9
-	VFMADD231PS.BCST 40(R10), Z23, Z10
-	VFMADD231PS.BCST 44(R10), Z23, Z11
-	VFMADD231PS.BCST 48(R10), Z23, Z12
-	VFMADD231PS.BCST 52(R10), Z23, Z13
-	VFMADD231PS.BCST 56(R10), Z23, Z14
-	VFMADD231PS.BCST 60(R10), Z23, Z15
-	VFMADD231PS.BCST 64(R10), Z23, Z16
-	VFMADD231PS.BCST 68(R10), Z23, Z17
-	VFMADD231PS.BCST 72(R10), Z23, Z18
-	VFMADD231PS.BCST 76(R10), Z23, Z19
-	VFMADD231PS.BCST 80(R10), Z23, Z20
-	VFMADD231PS.BCST 84(R10), Z23, Z21
-	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z23
-	VFMADD231PS.BCST (R10), Z23, Z0
-	VFMADD231PS.BCST 4(R10), Z23, Z1
-	VFMADD231PS.BCST 8(R10), Z23, Z2
-	VFMADD231PS.BCST 12(R10), Z23, Z3
-	VFMADD231PS.BCST 16(R10), Z23, Z4
-	VFMADD231PS.BCST 20(R10), Z23, Z5
-	VFMADD231PS.BCST 24(R10), Z23, Z6
-	VFMADD231PS.BCST 28(R10), Z23, Z7
-	VFMADD231PS.BCST 32(R10), Z23, Z8
-	VFMADD231PS.BCST 36(R10), Z23, Z9
-	VFMADD231PS.BCST 40(R10), Z23, Z10
-	VFMADD231PS.BCST 44(R10), Z23, Z11
-	VFMADD231PS.BCST 48(R10), Z23, Z12
-	VFMADD231PS.BCST 52(R10), Z23, Z13
-	VFMADD231PS.BCST 56(R10), Z23, Z14
-	VFMADD231PS.BCST 60(R10), Z23, Z15
-	VFMADD231PS.BCST 64(R10), Z23, Z16
-	VFMADD231PS.BCST 68(R10), Z23, Z17
-	VFMADD231PS.BCST 72(R10), Z23, Z18
-	VFMADD231PS.BCST 76(R10), Z23, Z19
-	VFMADD231PS.BCST 80(R10), Z23, Z20
-	VFMADD231PS.BCST 84(R10), Z23, Z21
-	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z23
-	VFMADD231PS.BCST (R10), Z23, Z0
-	VFMADD231PS.BCST 4(R10), Z23, Z1
-	VFMADD231PS.BCST 8(R10), Z23, Z2
-	VFMADD231PS.BCST 12(R10), Z23, Z3
-	VFMADD231PS.BCST 16(R10), Z23, Z4
-	VFMADD231PS.BCST 20(R10), Z23, Z5
-	VFMADD231PS.BCST 24(R10), Z23, Z6
-	VFMADD231PS.BCST 28(R10), Z23, Z7
-	VFMADD231PS.BCST 32(R10), Z23, Z8
-	VFMADD231PS.BCST 36(R10), Z23, Z9
-	VFMADD231PS.BCST 40(R10), Z23, Z10
-	VFMADD231PS.BCST 44(R10), Z23, Z11
-	VFMADD231PS.BCST 48(R10), Z23, Z12
-	VFMADD231PS.BCST 52(R10), Z23, Z13
-	VFMADD231PS.BCST 56(R10), Z23, Z14
-	VFMADD231PS.BCST 60(R10), Z23, Z15
-	VFMADD231PS.BCST 64(R10), Z23, Z16
-	VFMADD231PS.BCST 68(R10), Z23, Z17
-	VFMADD231PS.BCST 72(R10), Z23, Z18
-	VFMADD231PS.BCST 76(R10), Z23, Z19
-	VFMADD231PS.BCST 80(R10), Z23, Z20
-	VFMADD231PS.BCST 84(R10), Z23, Z21
-	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	ADDQ    $0x000005c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+92, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient24x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z23 sum[0:24], Z24 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 24×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z24
-	VFMADD231PS.BCST (R10), Z24, Z0
-	VFMADD231PS.BCST 4(R10), Z24, Z1
-	VFMADD231PS.BCST 8(R10), Z24, Z2
-	VFMADD231PS.BCST 12(R10), Z24, Z3
-	VFMADD231PS.BCST 16(R10), Z24, Z4
-	VFMADD231PS.BCST 20(R10), Z24, Z5
-	VFMADD231PS.BCST 24(R10), Z24, Z6
-	VFMADD231PS.BCST 28(R10), Z24, Z7
-	VFMADD231PS.BCST 32(R10), Z24, Z8
-	VFMADD231PS.BCST 36(R10), Z24, Z9
-	VFMADD231PS.BCST 40(R10), Z24, Z10
-	VFMADD231PS.BCST 44(R10), Z24, Z11
-	VFMADD231PS.BCST 48(R10), Z24, Z12
-	VFMADD231PS.BCST 52(R10), Z24, Z13
-	VFMADD231PS.BCST 56(R10), Z24, Z14
-	VFMADD231PS.BCST 60(R10), Z24, Z15
-	VFMADD231PS.BCST 64(R10), Z24, Z16
-	VFMADD231PS.BCST 68(R10), Z24, Z17
-	VFMADD231PS.BCST 72(R10), Z24, Z18
-	VFMADD231PS.BCST 76(R10), Z24, Z19
-	VFMADD231PS.BCST 80(R10), Z24, Z20
-	VFMADD231PS.BCST 84(R10), Z24, Z21
-	VFMADD231PS.BCST 88(R10), Z24, Z22
-	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z24
-	VFMADD231PS.BCST (R10), Z24, Z0
-	VFMADD231PS.BCST 4(R10), Z24, Z1
-	VFMADD231PS.BCST 8(R10), Z24, Z2
-	VFMADD231PS.BCST 12(R10), Z24, Z3
-	VFMADD231PS.BCST 16(R10), Z24, Z4
-	VFMADD231PS.BCST 20(R10), Z24, Z5
-	VFMADD231PS.BCST 24(R10), Z24, Z6
-	VFMADD231PS.BCST 28(R10), Z24, Z7
-	VFMADD231PS.BCST 32(R10), Z24, Z8
-	VFMADD231PS.BCST 36(R10), Z24, Z9
-	VFMADD231PS.BCST 40(R10), Z24, Z10
-	VFMADD231PS.BCST 44(R10), Z24, Z11
-	VFMADD231PS.BCST 48(R10), Z24, Z12
-	VFMADD231PS.BCST 52(R10), Z24, Z13
-	VFMADD231PS.BCST 56(R10), Z24, Z14
-	VFMADD231PS.BCST 60(R10), Z24, Z15
-	VFMADD231PS.BCST 64(R10), Z24, Z16
-	VFMADD231PS.BCST 68(R10), Z24, Z17
-	VFMADD231PS.BCST 72(R10), Z24, Z18
-	VFMADD231PS.BCST 76(R10), Z24, Z19
-	VFMADD231PS.BCST 80(R10), Z24, Z20
-	VFMADD231PS.BCST 84(R10), Z24, Z21
-	VFMADD231PS.BCST 88(R10), Z24, Z22
-	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z24
-	VFMADD231PS.BCST (R10), Z24, Z0
-	VFMADD231PS.BCST 4(R10), Z24, Z1
-	VFMADD231PS.BCST 8(R10), Z24, Z2
-	VFMADD231PS.BCST 12(R10), Z24, Z3
-	VFMADD231PS.BCST 16(R10), Z24, Z4
-	VFMADD231PS.BCST 20(R10), Z24, Z5
-	VFMADD231PS.BCST 24(R10), Z24, Z6
-	VFMADD231PS.BCST 28(R10), Z24, Z7
-	VFMADD231PS.BCST 32(R10), Z24, Z8
-	VFMADD231PS.BCST 36(R10), Z24, Z9
-	VFMADD231PS.BCST 40(R10), Z24, Z10
-	VFMADD231PS.BCST 44(R10), Z24, Z11
-	VFMADD231PS.BCST 48(R10), Z24, Z12
-	VFMADD231PS.BCST 52(R10), Z24, Z13
-	VFMADD231PS.BCST 56(R10), Z24, Z14
-	VFMADD231PS.BCST 60(R10), Z24, Z15
-	VFMADD231PS.BCST 64(R10), Z24, Z16
-	VFMADD231PS.BCST 68(R10), Z24, Z17
-	VFMADD231PS.BCST 72(R10), Z24, Z18
-	VFMADD231PS.BCST 76(R10), Z24, Z19
-	VFMADD231PS.BCST 80(R10), Z24, Z20
-	VFMADD231PS.BCST 84(R10), Z24, Z21
-	VFMADD231PS.BCST 88(R10), Z24, Z22
-	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z24
-	VFMADD231PS.BCST (R10), Z24, Z0
-	VFMADD231PS.BCST 4(R10), Z24, Z1
-	VFMADD231PS.BCST 8(R10), Z24, Z2
-	VFMADD231PS.BCST 12(R10), Z24, Z3
-	VFMADD231PS.BCST 16(R10), Z24, Z4
-	VFMADD231PS.BCST 20(R10), Z24, Z5
-	VFMADD231PS.BCST 24(R10), Z24, Z6
-	VFMADD231PS.BCST 28(R10), Z24, Z7
-	VFMADD231PS.BCST 32(R10), Z24, Z8
-	VFMADD231PS.BCST 36(R10), Z24, Z9
-	VFMADD231PS.BCST 40(R10), Z24, Z10
-	VFMADD231PS.BCST 44(R10), Z24, Z11
-	VFMADD231PS.BCST 48(R10), Z24, Z12
-	VFMADD231PS.BCST 52(R10), Z24, Z13
-	VFMADD231PS.BCST 56(R10), Z24, Z14
-	VFMADD231PS.BCST 60(R10), Z24, Z15
-	VFMADD231PS.BCST 64(R10), Z24, Z16
-	VFMADD231PS.BCST 68(R10), Z24, Z17
-	VFMADD231PS.BCST 72(R10), Z24, Z18
-	VFMADD231PS.BCST 76(R10), Z24, Z19
-	VFMADD231PS.BCST 80(R10), Z24, Z20
-	VFMADD231PS.BCST 84(R10), Z24, Z21
-	VFMADD231PS.BCST 88(R10), Z24, Z22
-	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z24
-	VFMADD231PS.BCST (R10), Z24, Z0
-	VFMADD231PS.BCST 4(R10), Z24, Z1
-	VFMADD231PS.BCST 8(R10), Z24, Z2
-	VFMADD231PS.BCST 12(R10), Z24, Z3
-	VFMADD231PS.BCST 16(R10), Z24, Z4
-	VFMADD231PS.BCST 20(R10), Z24, Z5
-	VFMADD231PS.BCST 24(R10), Z24, Z6
-	VFMADD231PS.BCST 28(R10), Z24, Z7
-	VFMADD231PS.BCST 32(R10), Z24, Z8
-	VFMADD231PS.BCST 36(R10), Z24, Z9
-	VFMADD231PS.BCST 40(R10), Z24, Z10
-	VFMADD231PS.BCST 44(R10), Z24, Z11
-	VFMADD231PS.BCST 48(R10), Z24, Z12
-	VFMADD231PS.BCST 52(R10), Z24, Z13
-	VFMADD231PS.BCST 56(R10), Z24, Z14
-	VFMADD231PS.BCST 60(R10), Z24, Z15
-	VFMADD231PS.BCST 64(R10), Z24, Z16
-	VFMADD231PS.BCST 68(R10), Z24, Z17
-	VFMADD231PS.BCST 72(R10), Z24, Z18
-	VFMADD231PS.BCST 76(R10), Z24, Z19
-	VFMADD231PS.BCST 80(R10), Z24, Z20
-	VFMADD231PS.BCST 84(R10), Z24, Z21
-	VFMADD231PS.BCST 88(R10), Z24, Z22
-	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	ADDQ    $0x00000600, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+96, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient25x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z24 sum[0:25], Z25 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 25×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	VMOVUPS 1536(CX), Z24
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	PREFETCHT0 1536(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z25
-	VFMADD231PS.BCST (R10), Z25, Z0
-	VFMADD231PS.BCST 4(R10), Z25, Z1
-	VFMADD231PS.BCST 8(R10), Z25, Z2
-	VFMADD231PS.BCST 12(R10), Z25, Z3
-	VFMADD231PS.BCST 16(R10), Z25, Z4
-	VFMADD231PS.BCST 20(R10), Z25, Z5
-	VFMADD231PS.BCST 24(R10), Z25, Z6
-	VFMADD231PS.BCST 28(R10), Z25, Z7
-	VFMADD231PS.BCST 32(R10), Z25, Z8
-	VFMADD231PS.BCST 36(R10), Z25, Z9
-	VFMADD231PS.BCST 40(R10), Z25, Z10
-	VFMADD231PS.BCST 44(R10), Z25, Z11
-	VFMADD231PS.BCST 48(R10), Z25, Z12
-	VFMADD231PS.BCST 52(R10), Z25, Z13
-	VFMADD231PS.BCST 56(R10), Z25, Z14
-	VFMADD231PS.BCST 60(R10), Z25, Z15
-	VFMADD231PS.BCST 64(R10), Z25, Z16
-	VFMADD231PS.BCST 68(R10), Z25, Z17
-	VFMADD231PS.BCST 72(R10), Z25, Z18
-	VFMADD231PS.BCST 76(R10), Z25, Z19
-	VFMADD231PS.BCST 80(R10), Z25, Z20
-	VFMADD231PS.BCST 84(R10), Z25, Z21
-	VFMADD231PS.BCST 88(R10), Z25, Z22
-	VFMADD231PS.BCST 92(R10), Z25, Z23
-	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z25
-	VFMADD231PS.BCST (R10), Z25, Z0
-	VFMADD231PS.BCST 4(R10), Z25, Z1
-	VFMADD231PS.BCST 8(R10), Z25, Z2
-	VFMADD231PS.BCST 12(R10), Z25, Z3
-	VFMADD231PS.BCST 16(R10), Z25, Z4
-	VFMADD231PS.BCST 20(R10), Z25, Z5
-	VFMADD231PS.BCST 24(R10), Z25, Z6
-	VFMADD231PS.BCST 28(R10), Z25, Z7
-	VFMADD231PS.BCST 32(R10), Z25, Z8
-	VFMADD231PS.BCST 36(R10), Z25, Z9
-	VFMADD231PS.BCST 40(R10), Z25, Z10
-	VFMADD231PS.BCST 44(R10), Z25, Z11
-	VFMADD231PS.BCST 48(R10), Z25, Z12
-	VFMADD231PS.BCST 52(R10), Z25, Z13
-	VFMADD231PS.BCST 56(R10), Z25, Z14
-	VFMADD231PS.BCST 60(R10), Z25, Z15
-	VFMADD231PS.BCST 64(R10), Z25, Z16
-	VFMADD231PS.BCST 68(R10), Z25, Z17
-	VFMADD231PS.BCST 72(R10), Z25, Z18
-	VFMADD231PS.BCST 76(R10), Z25, Z19
-	VFMADD231PS.BCST 80(R10), Z25, Z20
-	VFMADD231PS.BCST 84(R10), Z25, Z21
-	VFMADD231PS.BCST 88(R10), Z25, Z22
-	VFMADD231PS.BCST 92(R10), Z25, Z23
-	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z25
-	VFMADD231PS.BCST (R10), Z25, Z0
-	VFMADD231PS.BCST 4(R10), Z25, Z1
-	VFMADD231PS.BCST 8(R10), Z25, Z2
-	VFMADD231PS.BCST 12(R10), Z25, Z3
-	VFMADD231PS.BCST 16(R10), Z25, Z4
-	VFMADD231PS.BCST 20(R10), Z25, Z5
-	VFMADD231PS.BCST 24(R10), Z25, Z6
-	VFMADD231PS.BCST 28(R10), Z25, Z7
-	VFMADD231PS.BCST 32(R10), Z25, Z8
-	VFMADD231PS.BCST 36(R10), Z25, Z9
-	VFMADD231PS.BCST 40(R10), Z25, Z10
-	VFMADD231PS.BCST 44(R10), Z25, Z11
-	VFMADD231PS.BCST 48(R10), Z25, Z12
-	VFMADD231PS.BCST 52(R10), Z25, Z13
-	VFMADD231PS.BCST 56(R10), Z25, Z14
-	VFMADD231PS.BCST 60(R10), Z25, Z15
-	VFMADD231PS.BCST 64(R10), Z25, Z16
-	VFMADD231PS.BCST 68(R10), Z25, Z17
-	VFMADD231PS.BCST 72(R10), Z25, Z18
-	VFMADD231PS.BCST 76(R10), Z25, Z19
-	VFMADD231PS.BCST 80(R10), Z25, Z20
-	VFMADD231PS.BCST 84(R10), Z25, Z21
-	VFMADD231PS.BCST 88(R10), Z25, Z22
-	VFMADD231PS.BCST 92(R10), Z25, Z23
-	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z25
-	VFMADD231PS.BCST (R10), Z25, Z0
-	VFMADD231PS.BCST 4(R10), Z25, Z1
-	VFMADD231PS.BCST 8(R10), Z25, Z2
-	VFMADD231PS.BCST 12(R10), Z25, Z3
-	VFMADD231PS.BCST 16(R10), Z25, Z4
-	VFMADD231PS.BCST 20(R10), Z25, Z5
-	VFMADD231PS.BCST 24(R10), Z25, Z6
-	VFMADD231PS.BCST 28(R10), Z25, Z7
-	VFMADD231PS.BCST 32(R10), Z25, Z8
-	VFMADD231PS.BCST 36(R10), Z25, Z9
-	VFMADD231PS.BCST 40(R10), Z25, Z10
-	VFMADD231PS.BCST 44(R10), Z25, Z11
-	VFMADD231PS.BCST 48(R10), Z25, Z12
-	VFMADD231PS.BCST 52(R10), Z25, Z13
-	VFMADD231PS.BCST 56(R10), Z25, Z14
-	VFMADD231PS.BCST 60(R10), Z25, Z15
-	VFMADD231PS.BCST 64(R10), Z25, Z16
-	VFMADD231PS.BCST 68(R10), Z25, Z17
-	VFMADD231PS.BCST 72(R10), Z25, Z18
-	VFMADD231PS.BCST 76(R10), Z25, Z19
-	VFMADD231PS.BCST 80(R10), Z25, Z20
-	VFMADD231PS.BCST 84(R10), Z25, Z21
-	VFMADD231PS.BCST 88(R10), Z25, Z22
-	VFMADD231PS.BCST 92(R10), Z25, Z23
-	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z25
-	VFMADD231PS.BCST (R10), Z25, Z0
-	VFMADD231PS.BCST 4(R10), Z25, Z1
-	VFMADD231PS.BCST 8(R10), Z25, Z2
-	VFMADD231PS.BCST 12(R10), Z25, Z3
-	VFMADD231PS.BCST 16(R10), Z25, Z4
-	VFMADD231PS.BCST 20(R10), Z25, Z5
-	VFMADD231PS.BCST 24(R10), Z25, Z6
-	VFMADD231PS.BCST 28(R10), Z25, Z7
-	VFMADD231PS.BCST 32(R10), Z25, Z8
-	VFMADD231PS.BCST 36(R10), Z25, Z9
-	VFMADD231PS.BCST 40(R10), Z25, Z10
-	VFMADD231PS.BCST 44(R10), Z25, Z11
-	VFMADD231PS.BCST 48(R10), Z25, Z12
-	VFMADD231PS.BCST 52(R10), Z25, Z13
-	VFMADD231PS.BCST 56(R10), Z25, Z14
-	VFMADD231PS.BCST 60(R10), Z25, Z15
-	VFMADD231PS.BCST 64(R10), Z25, Z16
-	VFMADD231PS.BCST 68(R10), Z25, Z17
-	VFMADD231PS.BCST 72(R10), Z25, Z18
-	VFMADD231PS.BCST 76(R10), Z25, Z19
-	VFMADD231PS.BCST 80(R10), Z25, Z20
-	VFMADD231PS.BCST 84(R10), Z25, Z21
-	VFMADD231PS.BCST 88(R10), Z25, Z22
-	VFMADD231PS.BCST 92(R10), Z25, Z23
-	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	VMOVUPS Z24, 1536(CX)
-	ADDQ    $0x00000640, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+100, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient26x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z25 sum[0:26], Z26 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 26×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	VMOVUPS 1536(CX), Z24
-	VMOVUPS 1600(CX), Z25
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	PREFETCHT0 1536(CX)
-	PREFETCHT0 1600(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z26
-	VFMADD231PS.BCST (R10), Z26, Z0
-	VFMADD231PS.BCST 4(R10), Z26, Z1
-	VFMADD231PS.BCST 8(R10), Z26, Z2
-	VFMADD231PS.BCST 12(R10), Z26, Z3
-	VFMADD231PS.BCST 16(R10), Z26, Z4
-	VFMADD231PS.BCST 20(R10), Z26, Z5
-	VFMADD231PS.BCST 24(R10), Z26, Z6
-	VFMADD231PS.BCST 28(R10), Z26, Z7
-	VFMADD231PS.BCST 32(R10), Z26, Z8
-	VFMADD231PS.BCST 36(R10), Z26, Z9
-	VFMADD231PS.BCST 40(R10), Z26, Z10
-	VFMADD231PS.BCST 44(R10), Z26, Z11
-	VFMADD231PS.BCST 48(R10), Z26, Z12
-	VFMADD231PS.BCST 52(R10), Z26, Z13
-	VFMADD231PS.BCST 56(R10), Z26, Z14
-	VFMADD231PS.BCST 60(R10), Z26, Z15
-	VFMADD231PS.BCST 64(R10), Z26, Z16
-	VFMADD231PS.BCST 68(R10), Z26, Z17
-	VFMADD231PS.BCST 72(R10), Z26, Z18
-	VFMADD231PS.BCST 76(R10), Z26, Z19
-	VFMADD231PS.BCST 80(R10), Z26, Z20
-	VFMADD231PS.BCST 84(R10), Z26, Z21
-	VFMADD231PS.BCST 88(R10), Z26, Z22
-	VFMADD231PS.BCST 92(R10), Z26, Z23
-	VFMADD231PS.BCST 96(R10), Z26, Z24
-	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z26
-	VFMADD231PS.BCST (R10), Z26, Z0
-	VFMADD231PS.BCST 4(R10), Z26, Z1
-	VFMADD231PS.BCST 8(R10), Z26, Z2
-	VFMADD231PS.BCST 12(R10), Z26, Z3
-	VFMADD231PS.BCST 16(R10), Z26, Z4
-	VFMADD231PS.BCST 20(R10), Z26, Z5
-	VFMADD231PS.BCST 24(R10), Z26, Z6
-	VFMADD231PS.BCST 28(R10), Z26, Z7
-	VFMADD231PS.BCST 32(R10), Z26, Z8
-	VFMADD231PS.BCST 36(R10), Z26, Z9
-	VFMADD231PS.BCST 40(R10), Z26, Z10
-	VFMADD231PS.BCST 44(R10), Z26, Z11
-	VFMADD231PS.BCST 48(R10), Z26, Z12
-	VFMADD231PS.BCST 52(R10), Z26, Z13
-	VFMADD231PS.BCST 56(R10), Z26, Z14
-	VFMADD231PS.BCST 60(R10), Z26, Z15
-	VFMADD231PS.BCST 64(R10), Z26, Z16
-	VFMADD231PS.BCST 68(R10), Z26, Z17
-	VFMADD231PS.BCST 72(R10), Z26, Z18
-	VFMADD231PS.BCST 76(R10), Z26, Z19
-	VFMADD231PS.BCST 80(R10), Z26, Z20
-	VFMADD231PS.BCST 84(R10), Z26, Z21
-	VFMADD231PS.BCST 88(R10), Z26, Z22
-	VFMADD231PS.BCST 92(R10), Z26, Z23
-	VFMADD231PS.BCST 96(R10), Z26, Z24
-	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z26
-	VFMADD231PS.BCST (R10), Z26, Z0
-	VFMADD231PS.BCST 4(R10), Z26, Z1
-	VFMADD231PS.BCST 8(R10), Z26, Z2
-	VFMADD231PS.BCST 12(R10), Z26, Z3
-	VFMADD231PS.BCST 16(R10), Z26, Z4
-	VFMADD231PS.BCST 20(R10), Z26, Z5
-	VFMADD231PS.BCST 24(R10), Z26, Z6
-	VFMADD231PS.BCST 28(R10), Z26, Z7
-	VFMADD231PS.BCST 32(R10), Z26, Z8
-	VFMADD231PS.BCST 36(R10), Z26, Z9
-	VFMADD231PS.BCST 40(R10), Z26, Z10
-	VFMADD231PS.BCST 44(R10), Z26, Z11
-	VFMADD231PS.BCST 48(R10), Z26, Z12
-	VFMADD231PS.BCST 52(R10), Z26, Z13
-	VFMADD231PS.BCST 56(R10), Z26, Z14
-	VFMADD231PS.BCST 60(R10), Z26, Z15
-	VFMADD231PS.BCST 64(R10), Z26, Z16
-	VFMADD231PS.BCST 68(R10), Z26, Z17
-	VFMADD231PS.BCST 72(R10), Z26, Z18
-	VFMADD231PS.BCST 76(R10), Z26, Z19
-	VFMADD231PS.BCST 80(R10), Z26, Z20
-	VFMADD231PS.BCST 84(R10), Z26, Z21
-	VFMADD231PS.BCST 88(R10), Z26, Z22
-	VFMADD231PS.BCST 92(R10), Z26, Z23
-	VFMADD231PS.BCST 96(R10), Z26, Z24
-	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z26
-	VFMADD231PS.BCST (R10), Z26, Z0
-	VFMADD231PS.BCST 4(R10), Z26, Z1
-	VFMADD231PS.BCST 8(R10), Z26, Z2
-	VFMADD231PS.BCST 12(R10), Z26, Z3
-	VFMADD231PS.BCST 16(R10), Z26, Z4
-	VFMADD231PS.BCST 20(R10), Z26, Z5
-	VFMADD231PS.BCST 24(R10), Z26, Z6
-	VFMADD231PS.BCST 28(R10), Z26, Z7
-	VFMADD231PS.BCST 32(R10), Z26, Z8
-	VFMADD231PS.BCST 36(R10), Z26, Z9
-	VFMADD231PS.BCST 40(R10), Z26, Z10
-	VFMADD231PS.BCST 44(R10), Z26, Z11
-	VFMADD231PS.BCST 48(R10), Z26, Z12
-	VFMADD231PS.BCST 52(R10), Z26, Z13
-	VFMADD231PS.BCST 56(R10), Z26, Z14
-	VFMADD231PS.BCST 60(R10), Z26, Z15
-	VFMADD231PS.BCST 64(R10), Z26, Z16
-	VFMADD231PS.BCST 68(R10), Z26, Z17
-	VFMADD231PS.BCST 72(R10), Z26, Z18
-	VFMADD231PS.BCST 76(R10), Z26, Z19
-	VFMADD231PS.BCST 80(R10), Z26, Z20
-	VFMADD231PS.BCST 84(R10), Z26, Z21
-	VFMADD231PS.BCST 88(R10), Z26, Z22
-	VFMADD231PS.BCST 92(R10), Z26, Z23
-	VFMADD231PS.BCST 96(R10), Z26, Z24
-	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z26
-	VFMADD231PS.BCST (R10), Z26, Z0
-	VFMADD231PS.BCST 4(R10), Z26, Z1
-	VFMADD231PS.BCST 8(R10), Z26, Z2
-	VFMADD231PS.BCST 12(R10), Z26, Z3
-	VFMADD231PS.BCST 16(R10), Z26, Z4
-	VFMADD231PS.BCST 20(R10), Z26, Z5
-	VFMADD231PS.BCST 24(R10), Z26, Z6
-	VFMADD231PS.BCST 28(R10), Z26, Z7
-	VFMADD231PS.BCST 32(R10), Z26, Z8
-	VFMADD231PS.BCST 36(R10), Z26, Z9
-	VFMADD231PS.BCST 40(R10), Z26, Z10
-	VFMADD231PS.BCST 44(R10), Z26, Z11
-	VFMADD231PS.BCST 48(R10), Z26, Z12
-	VFMADD231PS.BCST 52(R10), Z26, Z13
-	VFMADD231PS.BCST 56(R10), Z26, Z14
-	VFMADD231PS.BCST 60(R10), Z26, Z15
-	VFMADD231PS.BCST 64(R10), Z26, Z16
-	VFMADD231PS.BCST 68(R10), Z26, Z17
-	VFMADD231PS.BCST 72(R10), Z26, Z18
-	VFMADD231PS.BCST 76(R10), Z26, Z19
-	VFMADD231PS.BCST 80(R10), Z26, Z20
-	VFMADD231PS.BCST 84(R10), Z26, Z21
-	VFMADD231PS.BCST 88(R10), Z26, Z22
-	VFMADD231PS.BCST 92(R10), Z26, Z23
-	VFMADD231PS.BCST 96(R10), Z26, Z24
-	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	VMOVUPS Z24, 1536(CX)
-	VMOVUPS Z25, 1600(CX)
-	ADDQ    $0x00000680, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+104, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient27x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z26 sum[0:27], Z27 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 27×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	VMOVUPS 1536(CX), Z24
-	VMOVUPS 1600(CX), Z25
-	VMOVUPS 1664(CX), Z26
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	PREFETCHT0 1536(CX)
-	PREFETCHT0 1600(CX)
-	PREFETCHT0 1664(CX)
-	MOVQ       grad+24(FP), CX
-	MOVQ       src+16(FP), SI
-	MOVQ       images+56(FP), DI
-
-	// For each image.
-image:
-	MOVQ SI, R8
-	MOVQ rows+64(FP), R9
-
-	// For each row of pixels.
-row:
-	MOVQ R8, R10
-	MOVQ cols+72(FP), R11
-	SUBQ $+4, R11
-	JL   k_rest
-
-	// For each step of the sums, an outer product: 4 a round.
-k_block:
-	VMOVUPS          (CX), Z27
-	VFMADD231PS.BCST (R10), Z27, Z0
-	VFMADD231PS.BCST 4(R10), Z27, Z1
-	VFMADD231PS.BCST 8(R10), Z27, Z2
-	VFMADD231PS.BCST 12(R10), Z27, Z3
-	VFMADD231PS.BCST 16(R10), Z27, Z4
-	VFMADD231PS.BCST 20(R10), Z27, Z5
-	VFMADD231PS.BCST 24(R10), Z27, Z6
-	VFMADD231PS.BCST 28(R10), Z27, Z7
-	VFMADD231PS.BCST 32(R10), Z27, Z8
-	VFMADD231PS.BCST 36(R10), Z27, Z9
-	VFMADD231PS.BCST 40(R10), Z27, Z10
-	VFMADD231PS.BCST 44(R10), Z27, Z11
-	VFMADD231PS.BCST 48(R10), Z27, Z12
-	VFMADD231PS.BCST 52(R10), Z27, Z13
-	VFMADD231PS.BCST 56(R10), Z27, Z14
-	VFMADD231PS.BCST 60(R10), Z27, Z15
-	VFMADD231PS.BCST 64(R10), Z27, Z16
-	VFMADD231PS.BCST 68(R10), Z27, Z17
-	VFMADD231PS.BCST 72(R10), Z27, Z18
-	VFMADD231PS.BCST 76(R10), Z27, Z19
-	VFMADD231PS.BCST 80(R10), Z27, Z20
-	VFMADD231PS.BCST 84(R10), Z27, Z21
-	VFMADD231PS.BCST 88(R10), Z27, Z22
-	VFMADD231PS.BCST 92(R10), Z27, Z23
-	VFMADD231PS.BCST 96(R10), Z27, Z24
-	VFMADD231PS.BCST 100(R10), Z27, Z25
-	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z27
-	VFMADD231PS.BCST (R10), Z27, Z0
-	VFMADD231PS.BCST 4(R10), Z27, Z1
-	VFMADD231PS.BCST 8(R10), Z27, Z2
-	VFMADD231PS.BCST 12(R10), Z27, Z3
-	VFMADD231PS.BCST 16(R10), Z27, Z4
-	VFMADD231PS.BCST 20(R10), Z27, Z5
-	VFMADD231PS.BCST 24(R10), Z27, Z6
-	VFMADD231PS.BCST 28(R10), Z27, Z7
-	VFMADD231PS.BCST 32(R10), Z27, Z8
-	VFMADD231PS.BCST 36(R10), Z27, Z9
-	VFMADD231PS.BCST 40(R10), Z27, Z10
-	VFMADD231PS.BCST 44(R10), Z27, Z11
-	VFMADD231PS.BCST 48(R10), Z27, Z12
-	VFMADD231PS.BCST 52(R10), Z27, Z13
-	VFMADD231PS.BCST 56(R10), Z27, Z14
-	VFMADD231PS.BCST 60(R10), Z27, Z15
-	VFMADD231PS.BCST 64(R10), Z27, Z16
-	VFMADD231PS.BCST 68(R10), Z27, Z17
-	VFMADD231PS.BCST 72(R10), Z27, Z18
-	VFMADD231PS.BCST 76(R10), Z27, Z19
-	VFMADD231PS.BCST 80(R10), Z27, Z20
-	VFMADD231PS.BCST 84(R10), Z27, Z21
-	VFMADD231PS.BCST 88(R10), Z27, Z22
-	VFMADD231PS.BCST 92(R10), Z27, Z23
-	VFMADD231PS.BCST 96(R10), Z27, Z24
-	VFMADD231PS.BCST 100(R10), Z27, Z25
-	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             AX, R10
-	VMOVUPS          128(CX), Z27
-	VFMADD231PS.BCST (R10), Z27, Z0
-	VFMADD231PS.BCST 4(R10), Z27, Z1
-	VFMADD231PS.BCST 8(R10), Z27, Z2
-	VFMADD231PS.BCST 12(R10), Z27, Z3
-	VFMADD231PS.BCST 16(R10), Z27, Z4
-	VFMADD231PS.BCST 20(R10), Z27, Z5
-	VFMADD231PS.BCST 24(R10), Z27, Z6
-	VFMADD231PS.BCST 28(R10), Z27, Z7
-	VFMADD231PS.BCST 32(R10), Z27, Z8
-	VFMADD231PS.BCST 36(R10), Z27, Z9
-	VFMADD231PS.BCST 40(R10), Z27, Z10
-	VFMADD231PS.BCST 44(R10), Z27, Z11
-	VFMADD231PS.BCST 48(R10), Z27, Z12
-	VFMADD231PS.BCST 52(R10), Z27, Z13
-	VFMADD231PS.BCST 56(R10), Z27, Z14
-	VFMADD231PS.BCST 60(R10), Z27, Z15
-	VFMADD231PS.BCST 64(R10), Z27, Z16
-	VFMADD231PS.BCST 68(R10), Z27, Z17
-	VFMADD231PS.BCST 72(R10), Z27, Z18
-	VFMADD231PS.BCST 76(R10), Z27, Z19
-	VFMADD231PS.BCST 80(R10), Z27, Z20
-	VFMADD231PS.BCST 84(R10), Z27, Z21
-	VFMADD231PS.BCST 88(R10), Z27, Z22
-	VFMADD231PS.BCST 92(R10), Z27, Z23
-	VFMADD231PS.BCST 96(R10), Z27, Z24
-	VFMADD231PS.BCST 100(R10), Z27, Z25
-	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             AX, R10
-	VMOVUPS          192(CX), Z27
-	VFMADD231PS.BCST (R10), Z27, Z0
-	VFMADD231PS.BCST 4(R10), Z27, Z1
-	VFMADD231PS.BCST 8(R10), Z27, Z2
-	VFMADD231PS.BCST 12(R10), Z27, Z3
-	VFMADD231PS.BCST 16(R10), Z27, Z4
-	VFMADD231PS.BCST 20(R10), Z27, Z5
-	VFMADD231PS.BCST 24(R10), Z27, Z6
-	VFMADD231PS.BCST 28(R10), Z27, Z7
-	VFMADD231PS.BCST 32(R10), Z27, Z8
-	VFMADD231PS.BCST 36(R10), Z27, Z9
-	VFMADD231PS.BCST 40(R10), Z27, Z10
-	VFMADD231PS.BCST 44(R10), Z27, Z11
-	VFMADD231PS.BCST 48(R10), Z27, Z12
-	VFMADD231PS.BCST 52(R10), Z27, Z13
-	VFMADD231PS.BCST 56(R10), Z27, Z14
-	VFMADD231PS.BCST 60(R10), Z27, Z15
-	VFMADD231PS.BCST 64(R10), Z27, Z16
-	VFMADD231PS.BCST 68(R10), Z27, Z17
-	VFMADD231PS.BCST 72(R10), Z27, Z18
-	VFMADD231PS.BCST 76(R10), Z27, Z19
-	VFMADD231PS.BCST 80(R10), Z27, Z20
-	VFMADD231PS.BCST 84(R10), Z27, Z21
-	VFMADD231PS.BCST 88(R10), Z27, Z22
-	VFMADD231PS.BCST 92(R10), Z27, Z23
-	VFMADD231PS.BCST 96(R10), Z27, Z24
-	VFMADD231PS.BCST 100(R10), Z27, Z25
-	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             AX, R10
-	ADDQ             $0x00000100, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	SUBQ             $+4, R11
-	JGE              k_block
-
-	// Fewer than 4 are left.
-k_rest:
-	ADDQ $+4, R11
-	JZ   k_done
-
-	// For each step of the sums, an outer product: one a round.
-k_one:
-	VMOVUPS          (CX), Z27
-	VFMADD231PS.BCST (R10), Z27, Z0
-	VFMADD231PS.BCST 4(R10), Z27, Z1
-	VFMADD231PS.BCST 8(R10), Z27, Z2
-	VFMADD231PS.BCST 12(R10), Z27, Z3
-	VFMADD231PS.BCST 16(R10), Z27, Z4
-	VFMADD231PS.BCST 20(R10), Z27, Z5
-	VFMADD231PS.BCST 24(R10), Z27, Z6
-	VFMADD231PS.BCST 28(R10), Z27, Z7
-	VFMADD231PS.BCST 32(R10), Z27, Z8
-	VFMADD231PS.BCST 36(R10), Z27, Z9
-	VFMADD231PS.BCST 40(R10), Z27, Z10
-	VFMADD231PS.BCST 44(R10), Z27, Z11
-	VFMADD231PS.BCST 48(R10), Z27, Z12
-	VFMADD231PS.BCST 52(R10), Z27, Z13
-	VFMADD231PS.BCST 56(R10), Z27, Z14
-	VFMADD231PS.BCST 60(R10), Z27, Z15
-	VFMADD231PS.BCST 64(R10), Z27, Z16
-	VFMADD231PS.BCST 68(R10), Z27, Z17
-	VFMADD231PS.BCST 72(R10), Z27, Z18
-	VFMADD231PS.BCST 76(R10), Z27, Z19
-	VFMADD231PS.BCST 80(R10), Z27, Z20
-	VFMADD231PS.BCST 84(R10), Z27, Z21
-	VFMADD231PS.BCST 88(R10), Z27, Z22
-	VFMADD231PS.BCST 92(R10), Z27, Z23
-	VFMADD231PS.BCST 96(R10), Z27, Z24
-	VFMADD231PS.BCST 100(R10), Z27, Z25
-	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	DECQ             R11
-	JNZ              k_one
-
-k_done:
-	MOVQ    srcRow+88(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	MOVQ    srcImage+80(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, SI
-	DECQ    DI
-	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	VMOVUPS Z24, 1536(CX)
-	VMOVUPS Z25, 1600(CX)
-	VMOVUPS Z26, 1664(CX)
-	ADDQ    $0x000006c0, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+108, CX
-	MOVQ    CX, src+16(FP)
-	DECQ    tiles+40(FP)
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient28x16(SB), NOSPLIT, $0-120
-	// Registers, a slash between what one of them holds by turns:
-	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
-	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
-	// Z0-Z27 sum[0:28], Z28 weights
-	MOVQ srcPixel+96(FP), AX
-	SHLQ $0x02, AX
-
-	// For each tile of 28×16, inputs by gradients.
-tile:
-	MOVQ start+8(FP), CX
-
-	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS 256(CX), Z4
-	VMOVUPS 320(CX), Z5
-	VMOVUPS 384(CX), Z6
-	VMOVUPS 448(CX), Z7
-	VMOVUPS 512(CX), Z8
-	VMOVUPS 576(CX), Z9
-	VMOVUPS 640(CX), Z10
-	VMOVUPS 704(CX), Z11
-	VMOVUPS 768(CX), Z12
-	VMOVUPS 832(CX), Z13
-	VMOVUPS 896(CX), Z14
-	VMOVUPS 960(CX), Z15
-	VMOVUPS 1024(CX), Z16
-	VMOVUPS 1088(CX), Z17
-	VMOVUPS 1152(CX), Z18
-	VMOVUPS 1216(CX), Z19
-	VMOVUPS 1280(CX), Z20
-	VMOVUPS 1344(CX), Z21
-	VMOVUPS 1408(CX), Z22
-	VMOVUPS 1472(CX), Z23
-	VMOVUPS 1536(CX), Z24
-	VMOVUPS 1600(CX), Z25
-	VMOVUPS 1664(CX), Z26
-	VMOVUPS 1728(CX), Z27
-	MOVQ    startTile+48(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, start+8(FP)
-	MOVQ    prefetch+32(FP), DX
-	MOVQ    DX, BX
-	MOVQ    prefetchTile+104(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, prefetch+32(FP)
-	MOVQ    prefetchPixel+112(FP), BX
-	SHLQ    $0x02, BX
-
-	// Those of the next tile.
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
-	PREFETCHT0 128(CX)
-	PREFETCHT0 192(CX)
-	PREFETCHT0 256(CX)
-	PREFETCHT0 320(CX)
-	PREFETCHT0 384(CX)
-	PREFETCHT0 448(CX)
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
-	PREFETCHT0 768(CX)
-	PREFETCHT0 832(CX)
-	PREFETCHT0 896(CX)
-	PREFETCHT0 960(CX)
-	PREFETCHT0 1024(CX)
-	PREFETCHT0 1088(CX)
-	PREFETCHT0 1152(CX)
-	PREFETCHT0 1216(CX)
-	PREFETCHT0 1280(CX)
-	PREFETCHT0 1344(CX)
-	PREFETCHT0 1408(CX)
-	PREFETCHT0 1472(CX)
-	PREFETCHT0 1536(CX)
-	PREFETCHT0 1600(CX)
-	PREFETCHT0 1664(CX)
-	PREFETCHT0 1728(CX)
-	MOVQ       grad+24(FP), CX
+	PREFETCHT0 (BX)
+	MOVQ       grad+24(FP), BX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -9807,75 +2923,20 @@ row:
 	SUBQ $+2, R11
 	JL   k_rest
 
-	// For each step of the sums, an outer product: 2 a round.
+	// For each pixel, a step of the sums: 2 a round.
 k_block:
-	VMOVUPS          (CX), Z28
-	VFMADD231PS.BCST (R10), Z28, Z0
-	VFMADD231PS.BCST 4(R10), Z28, Z1
-	VFMADD231PS.BCST 8(R10), Z28, Z2
-	VFMADD231PS.BCST 12(R10), Z28, Z3
-	VFMADD231PS.BCST 16(R10), Z28, Z4
-	VFMADD231PS.BCST 20(R10), Z28, Z5
-	VFMADD231PS.BCST 24(R10), Z28, Z6
-	VFMADD231PS.BCST 28(R10), Z28, Z7
-	VFMADD231PS.BCST 32(R10), Z28, Z8
-	VFMADD231PS.BCST 36(R10), Z28, Z9
-	VFMADD231PS.BCST 40(R10), Z28, Z10
-	VFMADD231PS.BCST 44(R10), Z28, Z11
-	VFMADD231PS.BCST 48(R10), Z28, Z12
-	VFMADD231PS.BCST 52(R10), Z28, Z13
-	VFMADD231PS.BCST 56(R10), Z28, Z14
-	VFMADD231PS.BCST 60(R10), Z28, Z15
-	VFMADD231PS.BCST 64(R10), Z28, Z16
-	VFMADD231PS.BCST 68(R10), Z28, Z17
-	VFMADD231PS.BCST 72(R10), Z28, Z18
-	VFMADD231PS.BCST 76(R10), Z28, Z19
-	VFMADD231PS.BCST 80(R10), Z28, Z20
-	VFMADD231PS.BCST 84(R10), Z28, Z21
-	VFMADD231PS.BCST 88(R10), Z28, Z22
-	VFMADD231PS.BCST 92(R10), Z28, Z23
-	VFMADD231PS.BCST 96(R10), Z28, Z24
-	VFMADD231PS.BCST 100(R10), Z28, Z25
-	VFMADD231PS.BCST 104(R10), Z28, Z26
-	VFMADD231PS.BCST 108(R10), Z28, Z27
+	VMOVUPS          (BX), Z1
+	VFMADD231PS.BCST (R10), Z1, Z0
 	ADDQ             AX, R10
-	VMOVUPS          64(CX), Z28
-	VFMADD231PS.BCST (R10), Z28, Z0
-	VFMADD231PS.BCST 4(R10), Z28, Z1
-	VFMADD231PS.BCST 8(R10), Z28, Z2
-	VFMADD231PS.BCST 12(R10), Z28, Z3
-	VFMADD231PS.BCST 16(R10), Z28, Z4
-	VFMADD231PS.BCST 20(R10), Z28, Z5
-	VFMADD231PS.BCST 24(R10), Z28, Z6
-	VFMADD231PS.BCST 28(R10), Z28, Z7
-	VFMADD231PS.BCST 32(R10), Z28, Z8
-	VFMADD231PS.BCST 36(R10), Z28, Z9
-	VFMADD231PS.BCST 40(R10), Z28, Z10
-	VFMADD231PS.BCST 44(R10), Z28, Z11
-	VFMADD231PS.BCST 48(R10), Z28, Z12
-	VFMADD231PS.BCST 52(R10), Z28, Z13
-	VFMADD231PS.BCST 56(R10), Z28, Z14
-	VFMADD231PS.BCST 60(R10), Z28, Z15
-	VFMADD231PS.BCST 64(R10), Z28, Z16
-	VFMADD231PS.BCST 68(R10), Z28, Z17
-	VFMADD231PS.BCST 72(R10), Z28, Z18
-	VFMADD231PS.BCST 76(R10), Z28, Z19
-	VFMADD231PS.BCST 80(R10), Z28, Z20
-	VFMADD231PS.BCST 84(R10), Z28, Z21
-	VFMADD231PS.BCST 88(R10), Z28, Z22
-	VFMADD231PS.BCST 92(R10), Z28, Z23
-	VFMADD231PS.BCST 96(R10), Z28, Z24
-	VFMADD231PS.BCST 100(R10), Z28, Z25
-	VFMADD231PS.BCST 104(R10), Z28, Z26
-	VFMADD231PS.BCST 108(R10), Z28, Z27
+	VMOVUPS          64(BX), Z1
+	VFMADD231PS.BCST (R10), Z1, Z0
 	ADDQ             AX, R10
-	ADDQ             $0x00000080, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
 	SUBQ             $+2, R11
 	JGE              k_block
 
@@ -9884,42 +2945,12 @@ k_rest:
 	ADDQ $+2, R11
 	JZ   k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	VMOVUPS          (CX), Z28
-	VFMADD231PS.BCST (R10), Z28, Z0
-	VFMADD231PS.BCST 4(R10), Z28, Z1
-	VFMADD231PS.BCST 8(R10), Z28, Z2
-	VFMADD231PS.BCST 12(R10), Z28, Z3
-	VFMADD231PS.BCST 16(R10), Z28, Z4
-	VFMADD231PS.BCST 20(R10), Z28, Z5
-	VFMADD231PS.BCST 24(R10), Z28, Z6
-	VFMADD231PS.BCST 28(R10), Z28, Z7
-	VFMADD231PS.BCST 32(R10), Z28, Z8
-	VFMADD231PS.BCST 36(R10), Z28, Z9
-	VFMADD231PS.BCST 40(R10), Z28, Z10
-	VFMADD231PS.BCST 44(R10), Z28, Z11
-	VFMADD231PS.BCST 48(R10), Z28, Z12
-	VFMADD231PS.BCST 52(R10), Z28, Z13
-	VFMADD231PS.BCST 56(R10), Z28, Z14
-	VFMADD231PS.BCST 60(R10), Z28, Z15
-	VFMADD231PS.BCST 64(R10), Z28, Z16
-	VFMADD231PS.BCST 68(R10), Z28, Z17
-	VFMADD231PS.BCST 72(R10), Z28, Z18
-	VFMADD231PS.BCST 76(R10), Z28, Z19
-	VFMADD231PS.BCST 80(R10), Z28, Z20
-	VFMADD231PS.BCST 84(R10), Z28, Z21
-	VFMADD231PS.BCST 88(R10), Z28, Z22
-	VFMADD231PS.BCST 92(R10), Z28, Z23
-	VFMADD231PS.BCST 96(R10), Z28, Z24
-	VFMADD231PS.BCST 100(R10), Z28, Z25
-	VFMADD231PS.BCST 104(R10), Z28, Z26
-	VFMADD231PS.BCST 108(R10), Z28, Z27
+	VMOVUPS          (BX), Z1
+	VFMADD231PS.BCST (R10), Z1, Z0
 	ADDQ             AX, R10
-	ADDQ             $+64, CX
-	PREFETCHT0       (DX)
-	PREFETCHT0       64(DX)
-	ADDQ             BX, DX
+	ADDQ             $+64, BX
 	DECQ             R11
 	JNZ              k_one
 
@@ -9934,40 +2965,4873 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), CX
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	VMOVUPS Z2, 128(CX)
-	VMOVUPS Z3, 192(CX)
-	VMOVUPS Z4, 256(CX)
-	VMOVUPS Z5, 320(CX)
-	VMOVUPS Z6, 384(CX)
-	VMOVUPS Z7, 448(CX)
-	VMOVUPS Z8, 512(CX)
-	VMOVUPS Z9, 576(CX)
-	VMOVUPS Z10, 640(CX)
-	VMOVUPS Z11, 704(CX)
-	VMOVUPS Z12, 768(CX)
-	VMOVUPS Z13, 832(CX)
-	VMOVUPS Z14, 896(CX)
-	VMOVUPS Z15, 960(CX)
-	VMOVUPS Z16, 1024(CX)
-	VMOVUPS Z17, 1088(CX)
-	VMOVUPS Z18, 1152(CX)
-	VMOVUPS Z19, 1216(CX)
-	VMOVUPS Z20, 1280(CX)
-	VMOVUPS Z21, 1344(CX)
-	VMOVUPS Z22, 1408(CX)
-	VMOVUPS Z23, 1472(CX)
-	VMOVUPS Z24, 1536(CX)
-	VMOVUPS Z25, 1600(CX)
-	VMOVUPS Z26, 1664(CX)
-	VMOVUPS Z27, 1728(CX)
-	ADDQ    $0x00000700, CX
-	MOVQ    CX, dst+0(FP)
-	MOVQ    src+16(FP), CX
-	ADDQ    $+112, CX
-	MOVQ    CX, src+16(FP)
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	ADDQ    $+64, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+4, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z1 sum[0:2], Z2 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 2×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z2
+	VFMADD231PS.BCST (R10), Z2, Z0
+	VFMADD231PS.BCST 4(R10), Z2, Z1
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z2
+	VFMADD231PS.BCST (R10), Z2, Z0
+	VFMADD231PS.BCST 4(R10), Z2, Z1
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z2
+	VFMADD231PS.BCST (R10), Z2, Z0
+	VFMADD231PS.BCST 4(R10), Z2, Z1
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    $0x00000080, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+8, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z2 sum[0:3], Z3 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 3×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z3
+	VFMADD231PS.BCST (R10), Z3, Z0
+	VFMADD231PS.BCST 4(R10), Z3, Z1
+	VFMADD231PS.BCST 8(R10), Z3, Z2
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z3
+	VFMADD231PS.BCST (R10), Z3, Z0
+	VFMADD231PS.BCST 4(R10), Z3, Z1
+	VFMADD231PS.BCST 8(R10), Z3, Z2
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z3
+	VFMADD231PS.BCST (R10), Z3, Z0
+	VFMADD231PS.BCST 4(R10), Z3, Z1
+	VFMADD231PS.BCST 8(R10), Z3, Z2
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	ADDQ    $0x000000c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+12, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z3 sum[0:4], Z4 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 4×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z4
+	VFMADD231PS.BCST (R10), Z4, Z0
+	VFMADD231PS.BCST 4(R10), Z4, Z1
+	VFMADD231PS.BCST 8(R10), Z4, Z2
+	VFMADD231PS.BCST 12(R10), Z4, Z3
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z4
+	VFMADD231PS.BCST (R10), Z4, Z0
+	VFMADD231PS.BCST 4(R10), Z4, Z1
+	VFMADD231PS.BCST 8(R10), Z4, Z2
+	VFMADD231PS.BCST 12(R10), Z4, Z3
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z4
+	VFMADD231PS.BCST (R10), Z4, Z0
+	VFMADD231PS.BCST 4(R10), Z4, Z1
+	VFMADD231PS.BCST 8(R10), Z4, Z2
+	VFMADD231PS.BCST 12(R10), Z4, Z3
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    $0x00000100, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+16, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z4 sum[0:5], Z5 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 5×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z5
+	VFMADD231PS.BCST (R10), Z5, Z0
+	VFMADD231PS.BCST 4(R10), Z5, Z1
+	VFMADD231PS.BCST 8(R10), Z5, Z2
+	VFMADD231PS.BCST 12(R10), Z5, Z3
+	VFMADD231PS.BCST 16(R10), Z5, Z4
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z5
+	VFMADD231PS.BCST (R10), Z5, Z0
+	VFMADD231PS.BCST 4(R10), Z5, Z1
+	VFMADD231PS.BCST 8(R10), Z5, Z2
+	VFMADD231PS.BCST 12(R10), Z5, Z3
+	VFMADD231PS.BCST 16(R10), Z5, Z4
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z5
+	VFMADD231PS.BCST (R10), Z5, Z0
+	VFMADD231PS.BCST 4(R10), Z5, Z1
+	VFMADD231PS.BCST 8(R10), Z5, Z2
+	VFMADD231PS.BCST 12(R10), Z5, Z3
+	VFMADD231PS.BCST 16(R10), Z5, Z4
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	ADDQ    $0x00000140, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+20, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z5 sum[0:6], Z6 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 6×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z6
+	VFMADD231PS.BCST (R10), Z6, Z0
+	VFMADD231PS.BCST 4(R10), Z6, Z1
+	VFMADD231PS.BCST 8(R10), Z6, Z2
+	VFMADD231PS.BCST 12(R10), Z6, Z3
+	VFMADD231PS.BCST 16(R10), Z6, Z4
+	VFMADD231PS.BCST 20(R10), Z6, Z5
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z6
+	VFMADD231PS.BCST (R10), Z6, Z0
+	VFMADD231PS.BCST 4(R10), Z6, Z1
+	VFMADD231PS.BCST 8(R10), Z6, Z2
+	VFMADD231PS.BCST 12(R10), Z6, Z3
+	VFMADD231PS.BCST 16(R10), Z6, Z4
+	VFMADD231PS.BCST 20(R10), Z6, Z5
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z6
+	VFMADD231PS.BCST (R10), Z6, Z0
+	VFMADD231PS.BCST 4(R10), Z6, Z1
+	VFMADD231PS.BCST 8(R10), Z6, Z2
+	VFMADD231PS.BCST 12(R10), Z6, Z3
+	VFMADD231PS.BCST 16(R10), Z6, Z4
+	VFMADD231PS.BCST 20(R10), Z6, Z5
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	ADDQ    $0x00000180, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+24, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient7x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z6 sum[0:7], Z7 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 7×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z7
+	VFMADD231PS.BCST (R10), Z7, Z0
+	VFMADD231PS.BCST 4(R10), Z7, Z1
+	VFMADD231PS.BCST 8(R10), Z7, Z2
+	VFMADD231PS.BCST 12(R10), Z7, Z3
+	VFMADD231PS.BCST 16(R10), Z7, Z4
+	VFMADD231PS.BCST 20(R10), Z7, Z5
+	VFMADD231PS.BCST 24(R10), Z7, Z6
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z7
+	VFMADD231PS.BCST (R10), Z7, Z0
+	VFMADD231PS.BCST 4(R10), Z7, Z1
+	VFMADD231PS.BCST 8(R10), Z7, Z2
+	VFMADD231PS.BCST 12(R10), Z7, Z3
+	VFMADD231PS.BCST 16(R10), Z7, Z4
+	VFMADD231PS.BCST 20(R10), Z7, Z5
+	VFMADD231PS.BCST 24(R10), Z7, Z6
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z7
+	VFMADD231PS.BCST (R10), Z7, Z0
+	VFMADD231PS.BCST 4(R10), Z7, Z1
+	VFMADD231PS.BCST 8(R10), Z7, Z2
+	VFMADD231PS.BCST 12(R10), Z7, Z3
+	VFMADD231PS.BCST 16(R10), Z7, Z4
+	VFMADD231PS.BCST 20(R10), Z7, Z5
+	VFMADD231PS.BCST 24(R10), Z7, Z6
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	ADDQ    $0x000001c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+28, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient8x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z7 sum[0:8], Z8 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 8×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z8
+	VFMADD231PS.BCST (R10), Z8, Z0
+	VFMADD231PS.BCST 4(R10), Z8, Z1
+	VFMADD231PS.BCST 8(R10), Z8, Z2
+	VFMADD231PS.BCST 12(R10), Z8, Z3
+	VFMADD231PS.BCST 16(R10), Z8, Z4
+	VFMADD231PS.BCST 20(R10), Z8, Z5
+	VFMADD231PS.BCST 24(R10), Z8, Z6
+	VFMADD231PS.BCST 28(R10), Z8, Z7
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z8
+	VFMADD231PS.BCST (R10), Z8, Z0
+	VFMADD231PS.BCST 4(R10), Z8, Z1
+	VFMADD231PS.BCST 8(R10), Z8, Z2
+	VFMADD231PS.BCST 12(R10), Z8, Z3
+	VFMADD231PS.BCST 16(R10), Z8, Z4
+	VFMADD231PS.BCST 20(R10), Z8, Z5
+	VFMADD231PS.BCST 24(R10), Z8, Z6
+	VFMADD231PS.BCST 28(R10), Z8, Z7
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z8
+	VFMADD231PS.BCST (R10), Z8, Z0
+	VFMADD231PS.BCST 4(R10), Z8, Z1
+	VFMADD231PS.BCST 8(R10), Z8, Z2
+	VFMADD231PS.BCST 12(R10), Z8, Z3
+	VFMADD231PS.BCST 16(R10), Z8, Z4
+	VFMADD231PS.BCST 20(R10), Z8, Z5
+	VFMADD231PS.BCST 24(R10), Z8, Z6
+	VFMADD231PS.BCST 28(R10), Z8, Z7
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	ADDQ    $0x00000200, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+32, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient9x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z8 sum[0:9], Z9 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 9×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z9
+	VFMADD231PS.BCST (R10), Z9, Z0
+	VFMADD231PS.BCST 4(R10), Z9, Z1
+	VFMADD231PS.BCST 8(R10), Z9, Z2
+	VFMADD231PS.BCST 12(R10), Z9, Z3
+	VFMADD231PS.BCST 16(R10), Z9, Z4
+	VFMADD231PS.BCST 20(R10), Z9, Z5
+	VFMADD231PS.BCST 24(R10), Z9, Z6
+	VFMADD231PS.BCST 28(R10), Z9, Z7
+	VFMADD231PS.BCST 32(R10), Z9, Z8
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z9
+	VFMADD231PS.BCST (R10), Z9, Z0
+	VFMADD231PS.BCST 4(R10), Z9, Z1
+	VFMADD231PS.BCST 8(R10), Z9, Z2
+	VFMADD231PS.BCST 12(R10), Z9, Z3
+	VFMADD231PS.BCST 16(R10), Z9, Z4
+	VFMADD231PS.BCST 20(R10), Z9, Z5
+	VFMADD231PS.BCST 24(R10), Z9, Z6
+	VFMADD231PS.BCST 28(R10), Z9, Z7
+	VFMADD231PS.BCST 32(R10), Z9, Z8
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z9
+	VFMADD231PS.BCST (R10), Z9, Z0
+	VFMADD231PS.BCST 4(R10), Z9, Z1
+	VFMADD231PS.BCST 8(R10), Z9, Z2
+	VFMADD231PS.BCST 12(R10), Z9, Z3
+	VFMADD231PS.BCST 16(R10), Z9, Z4
+	VFMADD231PS.BCST 20(R10), Z9, Z5
+	VFMADD231PS.BCST 24(R10), Z9, Z6
+	VFMADD231PS.BCST 28(R10), Z9, Z7
+	VFMADD231PS.BCST 32(R10), Z9, Z8
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	ADDQ    $0x00000240, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+36, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient10x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z9 sum[0:10], Z10 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 10×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z10
+	VFMADD231PS.BCST (R10), Z10, Z0
+	VFMADD231PS.BCST 4(R10), Z10, Z1
+	VFMADD231PS.BCST 8(R10), Z10, Z2
+	VFMADD231PS.BCST 12(R10), Z10, Z3
+	VFMADD231PS.BCST 16(R10), Z10, Z4
+	VFMADD231PS.BCST 20(R10), Z10, Z5
+	VFMADD231PS.BCST 24(R10), Z10, Z6
+	VFMADD231PS.BCST 28(R10), Z10, Z7
+	VFMADD231PS.BCST 32(R10), Z10, Z8
+	VFMADD231PS.BCST 36(R10), Z10, Z9
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z10
+	VFMADD231PS.BCST (R10), Z10, Z0
+	VFMADD231PS.BCST 4(R10), Z10, Z1
+	VFMADD231PS.BCST 8(R10), Z10, Z2
+	VFMADD231PS.BCST 12(R10), Z10, Z3
+	VFMADD231PS.BCST 16(R10), Z10, Z4
+	VFMADD231PS.BCST 20(R10), Z10, Z5
+	VFMADD231PS.BCST 24(R10), Z10, Z6
+	VFMADD231PS.BCST 28(R10), Z10, Z7
+	VFMADD231PS.BCST 32(R10), Z10, Z8
+	VFMADD231PS.BCST 36(R10), Z10, Z9
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z10
+	VFMADD231PS.BCST (R10), Z10, Z0
+	VFMADD231PS.BCST 4(R10), Z10, Z1
+	VFMADD231PS.BCST 8(R10), Z10, Z2
+	VFMADD231PS.BCST 12(R10), Z10, Z3
+	VFMADD231PS.BCST 16(R10), Z10, Z4
+	VFMADD231PS.BCST 20(R10), Z10, Z5
+	VFMADD231PS.BCST 24(R10), Z10, Z6
+	VFMADD231PS.BCST 28(R10), Z10, Z7
+	VFMADD231PS.BCST 32(R10), Z10, Z8
+	VFMADD231PS.BCST 36(R10), Z10, Z9
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	ADDQ    $0x00000280, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+40, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient11x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z10 sum[0:11], Z11 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 11×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z11
+	VFMADD231PS.BCST (R10), Z11, Z0
+	VFMADD231PS.BCST 4(R10), Z11, Z1
+	VFMADD231PS.BCST 8(R10), Z11, Z2
+	VFMADD231PS.BCST 12(R10), Z11, Z3
+	VFMADD231PS.BCST 16(R10), Z11, Z4
+	VFMADD231PS.BCST 20(R10), Z11, Z5
+	VFMADD231PS.BCST 24(R10), Z11, Z6
+	VFMADD231PS.BCST 28(R10), Z11, Z7
+	VFMADD231PS.BCST 32(R10), Z11, Z8
+	VFMADD231PS.BCST 36(R10), Z11, Z9
+	VFMADD231PS.BCST 40(R10), Z11, Z10
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z11
+	VFMADD231PS.BCST (R10), Z11, Z0
+	VFMADD231PS.BCST 4(R10), Z11, Z1
+	VFMADD231PS.BCST 8(R10), Z11, Z2
+	VFMADD231PS.BCST 12(R10), Z11, Z3
+	VFMADD231PS.BCST 16(R10), Z11, Z4
+	VFMADD231PS.BCST 20(R10), Z11, Z5
+	VFMADD231PS.BCST 24(R10), Z11, Z6
+	VFMADD231PS.BCST 28(R10), Z11, Z7
+	VFMADD231PS.BCST 32(R10), Z11, Z8
+	VFMADD231PS.BCST 36(R10), Z11, Z9
+	VFMADD231PS.BCST 40(R10), Z11, Z10
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z11
+	VFMADD231PS.BCST (R10), Z11, Z0
+	VFMADD231PS.BCST 4(R10), Z11, Z1
+	VFMADD231PS.BCST 8(R10), Z11, Z2
+	VFMADD231PS.BCST 12(R10), Z11, Z3
+	VFMADD231PS.BCST 16(R10), Z11, Z4
+	VFMADD231PS.BCST 20(R10), Z11, Z5
+	VFMADD231PS.BCST 24(R10), Z11, Z6
+	VFMADD231PS.BCST 28(R10), Z11, Z7
+	VFMADD231PS.BCST 32(R10), Z11, Z8
+	VFMADD231PS.BCST 36(R10), Z11, Z9
+	VFMADD231PS.BCST 40(R10), Z11, Z10
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	ADDQ    $0x000002c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+44, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient12x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z11 sum[0:12], Z12 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 12×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z12
+	VFMADD231PS.BCST (R10), Z12, Z0
+	VFMADD231PS.BCST 4(R10), Z12, Z1
+	VFMADD231PS.BCST 8(R10), Z12, Z2
+	VFMADD231PS.BCST 12(R10), Z12, Z3
+	VFMADD231PS.BCST 16(R10), Z12, Z4
+	VFMADD231PS.BCST 20(R10), Z12, Z5
+	VFMADD231PS.BCST 24(R10), Z12, Z6
+	VFMADD231PS.BCST 28(R10), Z12, Z7
+	VFMADD231PS.BCST 32(R10), Z12, Z8
+	VFMADD231PS.BCST 36(R10), Z12, Z9
+	VFMADD231PS.BCST 40(R10), Z12, Z10
+	VFMADD231PS.BCST 44(R10), Z12, Z11
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z12
+	VFMADD231PS.BCST (R10), Z12, Z0
+	VFMADD231PS.BCST 4(R10), Z12, Z1
+	VFMADD231PS.BCST 8(R10), Z12, Z2
+	VFMADD231PS.BCST 12(R10), Z12, Z3
+	VFMADD231PS.BCST 16(R10), Z12, Z4
+	VFMADD231PS.BCST 20(R10), Z12, Z5
+	VFMADD231PS.BCST 24(R10), Z12, Z6
+	VFMADD231PS.BCST 28(R10), Z12, Z7
+	VFMADD231PS.BCST 32(R10), Z12, Z8
+	VFMADD231PS.BCST 36(R10), Z12, Z9
+	VFMADD231PS.BCST 40(R10), Z12, Z10
+	VFMADD231PS.BCST 44(R10), Z12, Z11
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z12
+	VFMADD231PS.BCST (R10), Z12, Z0
+	VFMADD231PS.BCST 4(R10), Z12, Z1
+	VFMADD231PS.BCST 8(R10), Z12, Z2
+	VFMADD231PS.BCST 12(R10), Z12, Z3
+	VFMADD231PS.BCST 16(R10), Z12, Z4
+	VFMADD231PS.BCST 20(R10), Z12, Z5
+	VFMADD231PS.BCST 24(R10), Z12, Z6
+	VFMADD231PS.BCST 28(R10), Z12, Z7
+	VFMADD231PS.BCST 32(R10), Z12, Z8
+	VFMADD231PS.BCST 36(R10), Z12, Z9
+	VFMADD231PS.BCST 40(R10), Z12, Z10
+	VFMADD231PS.BCST 44(R10), Z12, Z11
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	ADDQ    $0x00000300, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+48, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient13x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z12 sum[0:13], Z13 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 13×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z13
+	VFMADD231PS.BCST (R10), Z13, Z0
+	VFMADD231PS.BCST 4(R10), Z13, Z1
+	VFMADD231PS.BCST 8(R10), Z13, Z2
+	VFMADD231PS.BCST 12(R10), Z13, Z3
+	VFMADD231PS.BCST 16(R10), Z13, Z4
+	VFMADD231PS.BCST 20(R10), Z13, Z5
+	VFMADD231PS.BCST 24(R10), Z13, Z6
+	VFMADD231PS.BCST 28(R10), Z13, Z7
+	VFMADD231PS.BCST 32(R10), Z13, Z8
+	VFMADD231PS.BCST 36(R10), Z13, Z9
+	VFMADD231PS.BCST 40(R10), Z13, Z10
+	VFMADD231PS.BCST 44(R10), Z13, Z11
+	VFMADD231PS.BCST 48(R10), Z13, Z12
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z13
+	VFMADD231PS.BCST (R10), Z13, Z0
+	VFMADD231PS.BCST 4(R10), Z13, Z1
+	VFMADD231PS.BCST 8(R10), Z13, Z2
+	VFMADD231PS.BCST 12(R10), Z13, Z3
+	VFMADD231PS.BCST 16(R10), Z13, Z4
+	VFMADD231PS.BCST 20(R10), Z13, Z5
+	VFMADD231PS.BCST 24(R10), Z13, Z6
+	VFMADD231PS.BCST 28(R10), Z13, Z7
+	VFMADD231PS.BCST 32(R10), Z13, Z8
+	VFMADD231PS.BCST 36(R10), Z13, Z9
+	VFMADD231PS.BCST 40(R10), Z13, Z10
+	VFMADD231PS.BCST 44(R10), Z13, Z11
+	VFMADD231PS.BCST 48(R10), Z13, Z12
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z13
+	VFMADD231PS.BCST (R10), Z13, Z0
+	VFMADD231PS.BCST 4(R10), Z13, Z1
+	VFMADD231PS.BCST 8(R10), Z13, Z2
+	VFMADD231PS.BCST 12(R10), Z13, Z3
+	VFMADD231PS.BCST 16(R10), Z13, Z4
+	VFMADD231PS.BCST 20(R10), Z13, Z5
+	VFMADD231PS.BCST 24(R10), Z13, Z6
+	VFMADD231PS.BCST 28(R10), Z13, Z7
+	VFMADD231PS.BCST 32(R10), Z13, Z8
+	VFMADD231PS.BCST 36(R10), Z13, Z9
+	VFMADD231PS.BCST 40(R10), Z13, Z10
+	VFMADD231PS.BCST 44(R10), Z13, Z11
+	VFMADD231PS.BCST 48(R10), Z13, Z12
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	ADDQ    $0x00000340, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+52, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient14x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z13 sum[0:14], Z14 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 14×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z14
+	VFMADD231PS.BCST (R10), Z14, Z0
+	VFMADD231PS.BCST 4(R10), Z14, Z1
+	VFMADD231PS.BCST 8(R10), Z14, Z2
+	VFMADD231PS.BCST 12(R10), Z14, Z3
+	VFMADD231PS.BCST 16(R10), Z14, Z4
+	VFMADD231PS.BCST 20(R10), Z14, Z5
+	VFMADD231PS.BCST 24(R10), Z14, Z6
+	VFMADD231PS.BCST 28(R10), Z14, Z7
+	VFMADD231PS.BCST 32(R10), Z14, Z8
+	VFMADD231PS.BCST 36(R10), Z14, Z9
+	VFMADD231PS.BCST 40(R10), Z14, Z10
+	VFMADD231PS.BCST 44(R10), Z14, Z11
+	VFMADD231PS.BCST 48(R10), Z14, Z12
+	VFMADD231PS.BCST 52(R10), Z14, Z13
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z14
+	VFMADD231PS.BCST (R10), Z14, Z0
+	VFMADD231PS.BCST 4(R10), Z14, Z1
+	VFMADD231PS.BCST 8(R10), Z14, Z2
+	VFMADD231PS.BCST 12(R10), Z14, Z3
+	VFMADD231PS.BCST 16(R10), Z14, Z4
+	VFMADD231PS.BCST 20(R10), Z14, Z5
+	VFMADD231PS.BCST 24(R10), Z14, Z6
+	VFMADD231PS.BCST 28(R10), Z14, Z7
+	VFMADD231PS.BCST 32(R10), Z14, Z8
+	VFMADD231PS.BCST 36(R10), Z14, Z9
+	VFMADD231PS.BCST 40(R10), Z14, Z10
+	VFMADD231PS.BCST 44(R10), Z14, Z11
+	VFMADD231PS.BCST 48(R10), Z14, Z12
+	VFMADD231PS.BCST 52(R10), Z14, Z13
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z14
+	VFMADD231PS.BCST (R10), Z14, Z0
+	VFMADD231PS.BCST 4(R10), Z14, Z1
+	VFMADD231PS.BCST 8(R10), Z14, Z2
+	VFMADD231PS.BCST 12(R10), Z14, Z3
+	VFMADD231PS.BCST 16(R10), Z14, Z4
+	VFMADD231PS.BCST 20(R10), Z14, Z5
+	VFMADD231PS.BCST 24(R10), Z14, Z6
+	VFMADD231PS.BCST 28(R10), Z14, Z7
+	VFMADD231PS.BCST 32(R10), Z14, Z8
+	VFMADD231PS.BCST 36(R10), Z14, Z9
+	VFMADD231PS.BCST 40(R10), Z14, Z10
+	VFMADD231PS.BCST 44(R10), Z14, Z11
+	VFMADD231PS.BCST 48(R10), Z14, Z12
+	VFMADD231PS.BCST 52(R10), Z14, Z13
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	ADDQ    $0x00000380, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+56, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient15x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z14 sum[0:15], Z15 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 15×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z15
+	VFMADD231PS.BCST (R10), Z15, Z0
+	VFMADD231PS.BCST 4(R10), Z15, Z1
+	VFMADD231PS.BCST 8(R10), Z15, Z2
+	VFMADD231PS.BCST 12(R10), Z15, Z3
+	VFMADD231PS.BCST 16(R10), Z15, Z4
+	VFMADD231PS.BCST 20(R10), Z15, Z5
+	VFMADD231PS.BCST 24(R10), Z15, Z6
+	VFMADD231PS.BCST 28(R10), Z15, Z7
+	VFMADD231PS.BCST 32(R10), Z15, Z8
+	VFMADD231PS.BCST 36(R10), Z15, Z9
+	VFMADD231PS.BCST 40(R10), Z15, Z10
+	VFMADD231PS.BCST 44(R10), Z15, Z11
+	VFMADD231PS.BCST 48(R10), Z15, Z12
+	VFMADD231PS.BCST 52(R10), Z15, Z13
+	VFMADD231PS.BCST 56(R10), Z15, Z14
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z15
+	VFMADD231PS.BCST (R10), Z15, Z0
+	VFMADD231PS.BCST 4(R10), Z15, Z1
+	VFMADD231PS.BCST 8(R10), Z15, Z2
+	VFMADD231PS.BCST 12(R10), Z15, Z3
+	VFMADD231PS.BCST 16(R10), Z15, Z4
+	VFMADD231PS.BCST 20(R10), Z15, Z5
+	VFMADD231PS.BCST 24(R10), Z15, Z6
+	VFMADD231PS.BCST 28(R10), Z15, Z7
+	VFMADD231PS.BCST 32(R10), Z15, Z8
+	VFMADD231PS.BCST 36(R10), Z15, Z9
+	VFMADD231PS.BCST 40(R10), Z15, Z10
+	VFMADD231PS.BCST 44(R10), Z15, Z11
+	VFMADD231PS.BCST 48(R10), Z15, Z12
+	VFMADD231PS.BCST 52(R10), Z15, Z13
+	VFMADD231PS.BCST 56(R10), Z15, Z14
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z15
+	VFMADD231PS.BCST (R10), Z15, Z0
+	VFMADD231PS.BCST 4(R10), Z15, Z1
+	VFMADD231PS.BCST 8(R10), Z15, Z2
+	VFMADD231PS.BCST 12(R10), Z15, Z3
+	VFMADD231PS.BCST 16(R10), Z15, Z4
+	VFMADD231PS.BCST 20(R10), Z15, Z5
+	VFMADD231PS.BCST 24(R10), Z15, Z6
+	VFMADD231PS.BCST 28(R10), Z15, Z7
+	VFMADD231PS.BCST 32(R10), Z15, Z8
+	VFMADD231PS.BCST 36(R10), Z15, Z9
+	VFMADD231PS.BCST 40(R10), Z15, Z10
+	VFMADD231PS.BCST 44(R10), Z15, Z11
+	VFMADD231PS.BCST 48(R10), Z15, Z12
+	VFMADD231PS.BCST 52(R10), Z15, Z13
+	VFMADD231PS.BCST 56(R10), Z15, Z14
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	ADDQ    $0x000003c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+60, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient16x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z15 sum[0:16], Z16 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 16×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z16
+	VFMADD231PS.BCST (R10), Z16, Z0
+	VFMADD231PS.BCST 4(R10), Z16, Z1
+	VFMADD231PS.BCST 8(R10), Z16, Z2
+	VFMADD231PS.BCST 12(R10), Z16, Z3
+	VFMADD231PS.BCST 16(R10), Z16, Z4
+	VFMADD231PS.BCST 20(R10), Z16, Z5
+	VFMADD231PS.BCST 24(R10), Z16, Z6
+	VFMADD231PS.BCST 28(R10), Z16, Z7
+	VFMADD231PS.BCST 32(R10), Z16, Z8
+	VFMADD231PS.BCST 36(R10), Z16, Z9
+	VFMADD231PS.BCST 40(R10), Z16, Z10
+	VFMADD231PS.BCST 44(R10), Z16, Z11
+	VFMADD231PS.BCST 48(R10), Z16, Z12
+	VFMADD231PS.BCST 52(R10), Z16, Z13
+	VFMADD231PS.BCST 56(R10), Z16, Z14
+	VFMADD231PS.BCST 60(R10), Z16, Z15
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z16
+	VFMADD231PS.BCST (R10), Z16, Z0
+	VFMADD231PS.BCST 4(R10), Z16, Z1
+	VFMADD231PS.BCST 8(R10), Z16, Z2
+	VFMADD231PS.BCST 12(R10), Z16, Z3
+	VFMADD231PS.BCST 16(R10), Z16, Z4
+	VFMADD231PS.BCST 20(R10), Z16, Z5
+	VFMADD231PS.BCST 24(R10), Z16, Z6
+	VFMADD231PS.BCST 28(R10), Z16, Z7
+	VFMADD231PS.BCST 32(R10), Z16, Z8
+	VFMADD231PS.BCST 36(R10), Z16, Z9
+	VFMADD231PS.BCST 40(R10), Z16, Z10
+	VFMADD231PS.BCST 44(R10), Z16, Z11
+	VFMADD231PS.BCST 48(R10), Z16, Z12
+	VFMADD231PS.BCST 52(R10), Z16, Z13
+	VFMADD231PS.BCST 56(R10), Z16, Z14
+	VFMADD231PS.BCST 60(R10), Z16, Z15
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z16
+	VFMADD231PS.BCST (R10), Z16, Z0
+	VFMADD231PS.BCST 4(R10), Z16, Z1
+	VFMADD231PS.BCST 8(R10), Z16, Z2
+	VFMADD231PS.BCST 12(R10), Z16, Z3
+	VFMADD231PS.BCST 16(R10), Z16, Z4
+	VFMADD231PS.BCST 20(R10), Z16, Z5
+	VFMADD231PS.BCST 24(R10), Z16, Z6
+	VFMADD231PS.BCST 28(R10), Z16, Z7
+	VFMADD231PS.BCST 32(R10), Z16, Z8
+	VFMADD231PS.BCST 36(R10), Z16, Z9
+	VFMADD231PS.BCST 40(R10), Z16, Z10
+	VFMADD231PS.BCST 44(R10), Z16, Z11
+	VFMADD231PS.BCST 48(R10), Z16, Z12
+	VFMADD231PS.BCST 52(R10), Z16, Z13
+	VFMADD231PS.BCST 56(R10), Z16, Z14
+	VFMADD231PS.BCST 60(R10), Z16, Z15
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	ADDQ    $0x00000400, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+64, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient17x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z16 sum[0:17], Z17 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 17×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z17
+	VFMADD231PS.BCST (R10), Z17, Z0
+	VFMADD231PS.BCST 4(R10), Z17, Z1
+	VFMADD231PS.BCST 8(R10), Z17, Z2
+	VFMADD231PS.BCST 12(R10), Z17, Z3
+	VFMADD231PS.BCST 16(R10), Z17, Z4
+	VFMADD231PS.BCST 20(R10), Z17, Z5
+	VFMADD231PS.BCST 24(R10), Z17, Z6
+	VFMADD231PS.BCST 28(R10), Z17, Z7
+	VFMADD231PS.BCST 32(R10), Z17, Z8
+	VFMADD231PS.BCST 36(R10), Z17, Z9
+	VFMADD231PS.BCST 40(R10), Z17, Z10
+	VFMADD231PS.BCST 44(R10), Z17, Z11
+	VFMADD231PS.BCST 48(R10), Z17, Z12
+	VFMADD231PS.BCST 52(R10), Z17, Z13
+	VFMADD231PS.BCST 56(R10), Z17, Z14
+	VFMADD231PS.BCST 60(R10), Z17, Z15
+	VFMADD231PS.BCST 64(R10), Z17, Z16
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z17
+	VFMADD231PS.BCST (R10), Z17, Z0
+	VFMADD231PS.BCST 4(R10), Z17, Z1
+	VFMADD231PS.BCST 8(R10), Z17, Z2
+	VFMADD231PS.BCST 12(R10), Z17, Z3
+	VFMADD231PS.BCST 16(R10), Z17, Z4
+	VFMADD231PS.BCST 20(R10), Z17, Z5
+	VFMADD231PS.BCST 24(R10), Z17, Z6
+	VFMADD231PS.BCST 28(R10), Z17, Z7
+	VFMADD231PS.BCST 32(R10), Z17, Z8
+	VFMADD231PS.BCST 36(R10), Z17, Z9
+	VFMADD231PS.BCST 40(R10), Z17, Z10
+	VFMADD231PS.BCST 44(R10), Z17, Z11
+	VFMADD231PS.BCST 48(R10), Z17, Z12
+	VFMADD231PS.BCST 52(R10), Z17, Z13
+	VFMADD231PS.BCST 56(R10), Z17, Z14
+	VFMADD231PS.BCST 60(R10), Z17, Z15
+	VFMADD231PS.BCST 64(R10), Z17, Z16
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z17
+	VFMADD231PS.BCST (R10), Z17, Z0
+	VFMADD231PS.BCST 4(R10), Z17, Z1
+	VFMADD231PS.BCST 8(R10), Z17, Z2
+	VFMADD231PS.BCST 12(R10), Z17, Z3
+	VFMADD231PS.BCST 16(R10), Z17, Z4
+	VFMADD231PS.BCST 20(R10), Z17, Z5
+	VFMADD231PS.BCST 24(R10), Z17, Z6
+	VFMADD231PS.BCST 28(R10), Z17, Z7
+	VFMADD231PS.BCST 32(R10), Z17, Z8
+	VFMADD231PS.BCST 36(R10), Z17, Z9
+	VFMADD231PS.BCST 40(R10), Z17, Z10
+	VFMADD231PS.BCST 44(R10), Z17, Z11
+	VFMADD231PS.BCST 48(R10), Z17, Z12
+	VFMADD231PS.BCST 52(R10), Z17, Z13
+	VFMADD231PS.BCST 56(R10), Z17, Z14
+	VFMADD231PS.BCST 60(R10), Z17, Z15
+	VFMADD231PS.BCST 64(R10), Z17, Z16
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	ADDQ    $0x00000440, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+68, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient18x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z17 sum[0:18], Z18 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 18×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z18
+	VFMADD231PS.BCST (R10), Z18, Z0
+	VFMADD231PS.BCST 4(R10), Z18, Z1
+	VFMADD231PS.BCST 8(R10), Z18, Z2
+	VFMADD231PS.BCST 12(R10), Z18, Z3
+	VFMADD231PS.BCST 16(R10), Z18, Z4
+	VFMADD231PS.BCST 20(R10), Z18, Z5
+	VFMADD231PS.BCST 24(R10), Z18, Z6
+	VFMADD231PS.BCST 28(R10), Z18, Z7
+	VFMADD231PS.BCST 32(R10), Z18, Z8
+	VFMADD231PS.BCST 36(R10), Z18, Z9
+	VFMADD231PS.BCST 40(R10), Z18, Z10
+	VFMADD231PS.BCST 44(R10), Z18, Z11
+	VFMADD231PS.BCST 48(R10), Z18, Z12
+	VFMADD231PS.BCST 52(R10), Z18, Z13
+	VFMADD231PS.BCST 56(R10), Z18, Z14
+	VFMADD231PS.BCST 60(R10), Z18, Z15
+	VFMADD231PS.BCST 64(R10), Z18, Z16
+	VFMADD231PS.BCST 68(R10), Z18, Z17
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z18
+	VFMADD231PS.BCST (R10), Z18, Z0
+	VFMADD231PS.BCST 4(R10), Z18, Z1
+	VFMADD231PS.BCST 8(R10), Z18, Z2
+	VFMADD231PS.BCST 12(R10), Z18, Z3
+	VFMADD231PS.BCST 16(R10), Z18, Z4
+	VFMADD231PS.BCST 20(R10), Z18, Z5
+	VFMADD231PS.BCST 24(R10), Z18, Z6
+	VFMADD231PS.BCST 28(R10), Z18, Z7
+	VFMADD231PS.BCST 32(R10), Z18, Z8
+	VFMADD231PS.BCST 36(R10), Z18, Z9
+	VFMADD231PS.BCST 40(R10), Z18, Z10
+	VFMADD231PS.BCST 44(R10), Z18, Z11
+	VFMADD231PS.BCST 48(R10), Z18, Z12
+	VFMADD231PS.BCST 52(R10), Z18, Z13
+	VFMADD231PS.BCST 56(R10), Z18, Z14
+	VFMADD231PS.BCST 60(R10), Z18, Z15
+	VFMADD231PS.BCST 64(R10), Z18, Z16
+	VFMADD231PS.BCST 68(R10), Z18, Z17
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z18
+	VFMADD231PS.BCST (R10), Z18, Z0
+	VFMADD231PS.BCST 4(R10), Z18, Z1
+	VFMADD231PS.BCST 8(R10), Z18, Z2
+	VFMADD231PS.BCST 12(R10), Z18, Z3
+	VFMADD231PS.BCST 16(R10), Z18, Z4
+	VFMADD231PS.BCST 20(R10), Z18, Z5
+	VFMADD231PS.BCST 24(R10), Z18, Z6
+	VFMADD231PS.BCST 28(R10), Z18, Z7
+	VFMADD231PS.BCST 32(R10), Z18, Z8
+	VFMADD231PS.BCST 36(R10), Z18, Z9
+	VFMADD231PS.BCST 40(R10), Z18, Z10
+	VFMADD231PS.BCST 44(R10), Z18, Z11
+	VFMADD231PS.BCST 48(R10), Z18, Z12
+	VFMADD231PS.BCST 52(R10), Z18, Z13
+	VFMADD231PS.BCST 56(R10), Z18, Z14
+	VFMADD231PS.BCST 60(R10), Z18, Z15
+	VFMADD231PS.BCST 64(R10), Z18, Z16
+	VFMADD231PS.BCST 68(R10), Z18, Z17
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	ADDQ    $0x00000480, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+72, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient19x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z18 sum[0:19], Z19 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 19×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z19
+	VFMADD231PS.BCST (R10), Z19, Z0
+	VFMADD231PS.BCST 4(R10), Z19, Z1
+	VFMADD231PS.BCST 8(R10), Z19, Z2
+	VFMADD231PS.BCST 12(R10), Z19, Z3
+	VFMADD231PS.BCST 16(R10), Z19, Z4
+	VFMADD231PS.BCST 20(R10), Z19, Z5
+	VFMADD231PS.BCST 24(R10), Z19, Z6
+	VFMADD231PS.BCST 28(R10), Z19, Z7
+	VFMADD231PS.BCST 32(R10), Z19, Z8
+	VFMADD231PS.BCST 36(R10), Z19, Z9
+	VFMADD231PS.BCST 40(R10), Z19, Z10
+	VFMADD231PS.BCST 44(R10), Z19, Z11
+	VFMADD231PS.BCST 48(R10), Z19, Z12
+	VFMADD231PS.BCST 52(R10), Z19, Z13
+	VFMADD231PS.BCST 56(R10), Z19, Z14
+	VFMADD231PS.BCST 60(R10), Z19, Z15
+	VFMADD231PS.BCST 64(R10), Z19, Z16
+	VFMADD231PS.BCST 68(R10), Z19, Z17
+	VFMADD231PS.BCST 72(R10), Z19, Z18
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z19
+	VFMADD231PS.BCST (R10), Z19, Z0
+	VFMADD231PS.BCST 4(R10), Z19, Z1
+	VFMADD231PS.BCST 8(R10), Z19, Z2
+	VFMADD231PS.BCST 12(R10), Z19, Z3
+	VFMADD231PS.BCST 16(R10), Z19, Z4
+	VFMADD231PS.BCST 20(R10), Z19, Z5
+	VFMADD231PS.BCST 24(R10), Z19, Z6
+	VFMADD231PS.BCST 28(R10), Z19, Z7
+	VFMADD231PS.BCST 32(R10), Z19, Z8
+	VFMADD231PS.BCST 36(R10), Z19, Z9
+	VFMADD231PS.BCST 40(R10), Z19, Z10
+	VFMADD231PS.BCST 44(R10), Z19, Z11
+	VFMADD231PS.BCST 48(R10), Z19, Z12
+	VFMADD231PS.BCST 52(R10), Z19, Z13
+	VFMADD231PS.BCST 56(R10), Z19, Z14
+	VFMADD231PS.BCST 60(R10), Z19, Z15
+	VFMADD231PS.BCST 64(R10), Z19, Z16
+	VFMADD231PS.BCST 68(R10), Z19, Z17
+	VFMADD231PS.BCST 72(R10), Z19, Z18
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z19
+	VFMADD231PS.BCST (R10), Z19, Z0
+	VFMADD231PS.BCST 4(R10), Z19, Z1
+	VFMADD231PS.BCST 8(R10), Z19, Z2
+	VFMADD231PS.BCST 12(R10), Z19, Z3
+	VFMADD231PS.BCST 16(R10), Z19, Z4
+	VFMADD231PS.BCST 20(R10), Z19, Z5
+	VFMADD231PS.BCST 24(R10), Z19, Z6
+	VFMADD231PS.BCST 28(R10), Z19, Z7
+	VFMADD231PS.BCST 32(R10), Z19, Z8
+	VFMADD231PS.BCST 36(R10), Z19, Z9
+	VFMADD231PS.BCST 40(R10), Z19, Z10
+	VFMADD231PS.BCST 44(R10), Z19, Z11
+	VFMADD231PS.BCST 48(R10), Z19, Z12
+	VFMADD231PS.BCST 52(R10), Z19, Z13
+	VFMADD231PS.BCST 56(R10), Z19, Z14
+	VFMADD231PS.BCST 60(R10), Z19, Z15
+	VFMADD231PS.BCST 64(R10), Z19, Z16
+	VFMADD231PS.BCST 68(R10), Z19, Z17
+	VFMADD231PS.BCST 72(R10), Z19, Z18
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	ADDQ    $0x000004c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+76, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient20x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z19 sum[0:20], Z20 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 20×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z20
+	VFMADD231PS.BCST (R10), Z20, Z0
+	VFMADD231PS.BCST 4(R10), Z20, Z1
+	VFMADD231PS.BCST 8(R10), Z20, Z2
+	VFMADD231PS.BCST 12(R10), Z20, Z3
+	VFMADD231PS.BCST 16(R10), Z20, Z4
+	VFMADD231PS.BCST 20(R10), Z20, Z5
+	VFMADD231PS.BCST 24(R10), Z20, Z6
+	VFMADD231PS.BCST 28(R10), Z20, Z7
+	VFMADD231PS.BCST 32(R10), Z20, Z8
+	VFMADD231PS.BCST 36(R10), Z20, Z9
+	VFMADD231PS.BCST 40(R10), Z20, Z10
+	VFMADD231PS.BCST 44(R10), Z20, Z11
+	VFMADD231PS.BCST 48(R10), Z20, Z12
+	VFMADD231PS.BCST 52(R10), Z20, Z13
+	VFMADD231PS.BCST 56(R10), Z20, Z14
+	VFMADD231PS.BCST 60(R10), Z20, Z15
+	VFMADD231PS.BCST 64(R10), Z20, Z16
+	VFMADD231PS.BCST 68(R10), Z20, Z17
+	VFMADD231PS.BCST 72(R10), Z20, Z18
+	VFMADD231PS.BCST 76(R10), Z20, Z19
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z20
+	VFMADD231PS.BCST (R10), Z20, Z0
+	VFMADD231PS.BCST 4(R10), Z20, Z1
+	VFMADD231PS.BCST 8(R10), Z20, Z2
+	VFMADD231PS.BCST 12(R10), Z20, Z3
+	VFMADD231PS.BCST 16(R10), Z20, Z4
+	VFMADD231PS.BCST 20(R10), Z20, Z5
+	VFMADD231PS.BCST 24(R10), Z20, Z6
+	VFMADD231PS.BCST 28(R10), Z20, Z7
+	VFMADD231PS.BCST 32(R10), Z20, Z8
+	VFMADD231PS.BCST 36(R10), Z20, Z9
+	VFMADD231PS.BCST 40(R10), Z20, Z10
+	VFMADD231PS.BCST 44(R10), Z20, Z11
+	VFMADD231PS.BCST 48(R10), Z20, Z12
+	VFMADD231PS.BCST 52(R10), Z20, Z13
+	VFMADD231PS.BCST 56(R10), Z20, Z14
+	VFMADD231PS.BCST 60(R10), Z20, Z15
+	VFMADD231PS.BCST 64(R10), Z20, Z16
+	VFMADD231PS.BCST 68(R10), Z20, Z17
+	VFMADD231PS.BCST 72(R10), Z20, Z18
+	VFMADD231PS.BCST 76(R10), Z20, Z19
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z20
+	VFMADD231PS.BCST (R10), Z20, Z0
+	VFMADD231PS.BCST 4(R10), Z20, Z1
+	VFMADD231PS.BCST 8(R10), Z20, Z2
+	VFMADD231PS.BCST 12(R10), Z20, Z3
+	VFMADD231PS.BCST 16(R10), Z20, Z4
+	VFMADD231PS.BCST 20(R10), Z20, Z5
+	VFMADD231PS.BCST 24(R10), Z20, Z6
+	VFMADD231PS.BCST 28(R10), Z20, Z7
+	VFMADD231PS.BCST 32(R10), Z20, Z8
+	VFMADD231PS.BCST 36(R10), Z20, Z9
+	VFMADD231PS.BCST 40(R10), Z20, Z10
+	VFMADD231PS.BCST 44(R10), Z20, Z11
+	VFMADD231PS.BCST 48(R10), Z20, Z12
+	VFMADD231PS.BCST 52(R10), Z20, Z13
+	VFMADD231PS.BCST 56(R10), Z20, Z14
+	VFMADD231PS.BCST 60(R10), Z20, Z15
+	VFMADD231PS.BCST 64(R10), Z20, Z16
+	VFMADD231PS.BCST 68(R10), Z20, Z17
+	VFMADD231PS.BCST 72(R10), Z20, Z18
+	VFMADD231PS.BCST 76(R10), Z20, Z19
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	ADDQ    $0x00000500, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+80, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient21x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z20 sum[0:21], Z21 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 21×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z21
+	VFMADD231PS.BCST (R10), Z21, Z0
+	VFMADD231PS.BCST 4(R10), Z21, Z1
+	VFMADD231PS.BCST 8(R10), Z21, Z2
+	VFMADD231PS.BCST 12(R10), Z21, Z3
+	VFMADD231PS.BCST 16(R10), Z21, Z4
+	VFMADD231PS.BCST 20(R10), Z21, Z5
+	VFMADD231PS.BCST 24(R10), Z21, Z6
+	VFMADD231PS.BCST 28(R10), Z21, Z7
+	VFMADD231PS.BCST 32(R10), Z21, Z8
+	VFMADD231PS.BCST 36(R10), Z21, Z9
+	VFMADD231PS.BCST 40(R10), Z21, Z10
+	VFMADD231PS.BCST 44(R10), Z21, Z11
+	VFMADD231PS.BCST 48(R10), Z21, Z12
+	VFMADD231PS.BCST 52(R10), Z21, Z13
+	VFMADD231PS.BCST 56(R10), Z21, Z14
+	VFMADD231PS.BCST 60(R10), Z21, Z15
+	VFMADD231PS.BCST 64(R10), Z21, Z16
+	VFMADD231PS.BCST 68(R10), Z21, Z17
+	VFMADD231PS.BCST 72(R10), Z21, Z18
+	VFMADD231PS.BCST 76(R10), Z21, Z19
+	VFMADD231PS.BCST 80(R10), Z21, Z20
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z21
+	VFMADD231PS.BCST (R10), Z21, Z0
+	VFMADD231PS.BCST 4(R10), Z21, Z1
+	VFMADD231PS.BCST 8(R10), Z21, Z2
+	VFMADD231PS.BCST 12(R10), Z21, Z3
+	VFMADD231PS.BCST 16(R10), Z21, Z4
+	VFMADD231PS.BCST 20(R10), Z21, Z5
+	VFMADD231PS.BCST 24(R10), Z21, Z6
+	VFMADD231PS.BCST 28(R10), Z21, Z7
+	VFMADD231PS.BCST 32(R10), Z21, Z8
+	VFMADD231PS.BCST 36(R10), Z21, Z9
+	VFMADD231PS.BCST 40(R10), Z21, Z10
+	VFMADD231PS.BCST 44(R10), Z21, Z11
+	VFMADD231PS.BCST 48(R10), Z21, Z12
+	VFMADD231PS.BCST 52(R10), Z21, Z13
+	VFMADD231PS.BCST 56(R10), Z21, Z14
+	VFMADD231PS.BCST 60(R10), Z21, Z15
+	VFMADD231PS.BCST 64(R10), Z21, Z16
+	VFMADD231PS.BCST 68(R10), Z21, Z17
+	VFMADD231PS.BCST 72(R10), Z21, Z18
+	VFMADD231PS.BCST 76(R10), Z21, Z19
+	VFMADD231PS.BCST 80(R10), Z21, Z20
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z21
+	VFMADD231PS.BCST (R10), Z21, Z0
+	VFMADD231PS.BCST 4(R10), Z21, Z1
+	VFMADD231PS.BCST 8(R10), Z21, Z2
+	VFMADD231PS.BCST 12(R10), Z21, Z3
+	VFMADD231PS.BCST 16(R10), Z21, Z4
+	VFMADD231PS.BCST 20(R10), Z21, Z5
+	VFMADD231PS.BCST 24(R10), Z21, Z6
+	VFMADD231PS.BCST 28(R10), Z21, Z7
+	VFMADD231PS.BCST 32(R10), Z21, Z8
+	VFMADD231PS.BCST 36(R10), Z21, Z9
+	VFMADD231PS.BCST 40(R10), Z21, Z10
+	VFMADD231PS.BCST 44(R10), Z21, Z11
+	VFMADD231PS.BCST 48(R10), Z21, Z12
+	VFMADD231PS.BCST 52(R10), Z21, Z13
+	VFMADD231PS.BCST 56(R10), Z21, Z14
+	VFMADD231PS.BCST 60(R10), Z21, Z15
+	VFMADD231PS.BCST 64(R10), Z21, Z16
+	VFMADD231PS.BCST 68(R10), Z21, Z17
+	VFMADD231PS.BCST 72(R10), Z21, Z18
+	VFMADD231PS.BCST 76(R10), Z21, Z19
+	VFMADD231PS.BCST 80(R10), Z21, Z20
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	ADDQ    $0x00000540, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+84, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient22x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z21 sum[0:22], Z22 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 22×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z22
+	VFMADD231PS.BCST (R10), Z22, Z0
+	VFMADD231PS.BCST 4(R10), Z22, Z1
+	VFMADD231PS.BCST 8(R10), Z22, Z2
+	VFMADD231PS.BCST 12(R10), Z22, Z3
+	VFMADD231PS.BCST 16(R10), Z22, Z4
+	VFMADD231PS.BCST 20(R10), Z22, Z5
+	VFMADD231PS.BCST 24(R10), Z22, Z6
+	VFMADD231PS.BCST 28(R10), Z22, Z7
+	VFMADD231PS.BCST 32(R10), Z22, Z8
+	VFMADD231PS.BCST 36(R10), Z22, Z9
+	VFMADD231PS.BCST 40(R10), Z22, Z10
+	VFMADD231PS.BCST 44(R10), Z22, Z11
+	VFMADD231PS.BCST 48(R10), Z22, Z12
+	VFMADD231PS.BCST 52(R10), Z22, Z13
+	VFMADD231PS.BCST 56(R10), Z22, Z14
+	VFMADD231PS.BCST 60(R10), Z22, Z15
+	VFMADD231PS.BCST 64(R10), Z22, Z16
+	VFMADD231PS.BCST 68(R10), Z22, Z17
+	VFMADD231PS.BCST 72(R10), Z22, Z18
+	VFMADD231PS.BCST 76(R10), Z22, Z19
+	VFMADD231PS.BCST 80(R10), Z22, Z20
+	VFMADD231PS.BCST 84(R10), Z22, Z21
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z22
+	VFMADD231PS.BCST (R10), Z22, Z0
+	VFMADD231PS.BCST 4(R10), Z22, Z1
+	VFMADD231PS.BCST 8(R10), Z22, Z2
+	VFMADD231PS.BCST 12(R10), Z22, Z3
+	VFMADD231PS.BCST 16(R10), Z22, Z4
+	VFMADD231PS.BCST 20(R10), Z22, Z5
+	VFMADD231PS.BCST 24(R10), Z22, Z6
+	VFMADD231PS.BCST 28(R10), Z22, Z7
+	VFMADD231PS.BCST 32(R10), Z22, Z8
+	VFMADD231PS.BCST 36(R10), Z22, Z9
+	VFMADD231PS.BCST 40(R10), Z22, Z10
+	VFMADD231PS.BCST 44(R10), Z22, Z11
+	VFMADD231PS.BCST 48(R10), Z22, Z12
+	VFMADD231PS.BCST 52(R10), Z22, Z13
+	VFMADD231PS.BCST 56(R10), Z22, Z14
+	VFMADD231PS.BCST 60(R10), Z22, Z15
+	VFMADD231PS.BCST 64(R10), Z22, Z16
+	VFMADD231PS.BCST 68(R10), Z22, Z17
+	VFMADD231PS.BCST 72(R10), Z22, Z18
+	VFMADD231PS.BCST 76(R10), Z22, Z19
+	VFMADD231PS.BCST 80(R10), Z22, Z20
+	VFMADD231PS.BCST 84(R10), Z22, Z21
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z22
+	VFMADD231PS.BCST (R10), Z22, Z0
+	VFMADD231PS.BCST 4(R10), Z22, Z1
+	VFMADD231PS.BCST 8(R10), Z22, Z2
+	VFMADD231PS.BCST 12(R10), Z22, Z3
+	VFMADD231PS.BCST 16(R10), Z22, Z4
+	VFMADD231PS.BCST 20(R10), Z22, Z5
+	VFMADD231PS.BCST 24(R10), Z22, Z6
+	VFMADD231PS.BCST 28(R10), Z22, Z7
+	VFMADD231PS.BCST 32(R10), Z22, Z8
+	VFMADD231PS.BCST 36(R10), Z22, Z9
+	VFMADD231PS.BCST 40(R10), Z22, Z10
+	VFMADD231PS.BCST 44(R10), Z22, Z11
+	VFMADD231PS.BCST 48(R10), Z22, Z12
+	VFMADD231PS.BCST 52(R10), Z22, Z13
+	VFMADD231PS.BCST 56(R10), Z22, Z14
+	VFMADD231PS.BCST 60(R10), Z22, Z15
+	VFMADD231PS.BCST 64(R10), Z22, Z16
+	VFMADD231PS.BCST 68(R10), Z22, Z17
+	VFMADD231PS.BCST 72(R10), Z22, Z18
+	VFMADD231PS.BCST 76(R10), Z22, Z19
+	VFMADD231PS.BCST 80(R10), Z22, Z20
+	VFMADD231PS.BCST 84(R10), Z22, Z21
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	ADDQ    $0x00000580, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+88, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient23x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z22 sum[0:23], Z23 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 23×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z23
+	VFMADD231PS.BCST (R10), Z23, Z0
+	VFMADD231PS.BCST 4(R10), Z23, Z1
+	VFMADD231PS.BCST 8(R10), Z23, Z2
+	VFMADD231PS.BCST 12(R10), Z23, Z3
+	VFMADD231PS.BCST 16(R10), Z23, Z4
+	VFMADD231PS.BCST 20(R10), Z23, Z5
+	VFMADD231PS.BCST 24(R10), Z23, Z6
+	VFMADD231PS.BCST 28(R10), Z23, Z7
+	VFMADD231PS.BCST 32(R10), Z23, Z8
+	VFMADD231PS.BCST 36(R10), Z23, Z9
+	VFMADD231PS.BCST 40(R10), Z23, Z10
+	VFMADD231PS.BCST 44(R10), Z23, Z11
+	VFMADD231PS.BCST 48(R10), Z23, Z12
+	VFMADD231PS.BCST 52(R10), Z23, Z13
+	VFMADD231PS.BCST 56(R10), Z23, Z14
+	VFMADD231PS.BCST 60(R10), Z23, Z15
+	VFMADD231PS.BCST 64(R10), Z23, Z16
+	VFMADD231PS.BCST 68(R10), Z23, Z17
+	VFMADD231PS.BCST 72(R10), Z23, Z18
+	VFMADD231PS.BCST 76(R10), Z23, Z19
+	VFMADD231PS.BCST 80(R10), Z23, Z20
+	VFMADD231PS.BCST 84(R10), Z23, Z21
+	VFMADD231PS.BCST 88(R10), Z23, Z22
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z23
+	VFMADD231PS.BCST (R10), Z23, Z0
+	VFMADD231PS.BCST 4(R10), Z23, Z1
+	VFMADD231PS.BCST 8(R10), Z23, Z2
+	VFMADD231PS.BCST 12(R10), Z23, Z3
+	VFMADD231PS.BCST 16(R10), Z23, Z4
+	VFMADD231PS.BCST 20(R10), Z23, Z5
+	VFMADD231PS.BCST 24(R10), Z23, Z6
+	VFMADD231PS.BCST 28(R10), Z23, Z7
+	VFMADD231PS.BCST 32(R10), Z23, Z8
+	VFMADD231PS.BCST 36(R10), Z23, Z9
+	VFMADD231PS.BCST 40(R10), Z23, Z10
+	VFMADD231PS.BCST 44(R10), Z23, Z11
+	VFMADD231PS.BCST 48(R10), Z23, Z12
+	VFMADD231PS.BCST 52(R10), Z23, Z13
+	VFMADD231PS.BCST 56(R10), Z23, Z14
+	VFMADD231PS.BCST 60(R10), Z23, Z15
+	VFMADD231PS.BCST 64(R10), Z23, Z16
+	VFMADD231PS.BCST 68(R10), Z23, Z17
+	VFMADD231PS.BCST 72(R10), Z23, Z18
+	VFMADD231PS.BCST 76(R10), Z23, Z19
+	VFMADD231PS.BCST 80(R10), Z23, Z20
+	VFMADD231PS.BCST 84(R10), Z23, Z21
+	VFMADD231PS.BCST 88(R10), Z23, Z22
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z23
+	VFMADD231PS.BCST (R10), Z23, Z0
+	VFMADD231PS.BCST 4(R10), Z23, Z1
+	VFMADD231PS.BCST 8(R10), Z23, Z2
+	VFMADD231PS.BCST 12(R10), Z23, Z3
+	VFMADD231PS.BCST 16(R10), Z23, Z4
+	VFMADD231PS.BCST 20(R10), Z23, Z5
+	VFMADD231PS.BCST 24(R10), Z23, Z6
+	VFMADD231PS.BCST 28(R10), Z23, Z7
+	VFMADD231PS.BCST 32(R10), Z23, Z8
+	VFMADD231PS.BCST 36(R10), Z23, Z9
+	VFMADD231PS.BCST 40(R10), Z23, Z10
+	VFMADD231PS.BCST 44(R10), Z23, Z11
+	VFMADD231PS.BCST 48(R10), Z23, Z12
+	VFMADD231PS.BCST 52(R10), Z23, Z13
+	VFMADD231PS.BCST 56(R10), Z23, Z14
+	VFMADD231PS.BCST 60(R10), Z23, Z15
+	VFMADD231PS.BCST 64(R10), Z23, Z16
+	VFMADD231PS.BCST 68(R10), Z23, Z17
+	VFMADD231PS.BCST 72(R10), Z23, Z18
+	VFMADD231PS.BCST 76(R10), Z23, Z19
+	VFMADD231PS.BCST 80(R10), Z23, Z20
+	VFMADD231PS.BCST 84(R10), Z23, Z21
+	VFMADD231PS.BCST 88(R10), Z23, Z22
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	ADDQ    $0x000005c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+92, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient24x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z23 sum[0:24], Z24 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 24×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z24
+	VFMADD231PS.BCST (R10), Z24, Z0
+	VFMADD231PS.BCST 4(R10), Z24, Z1
+	VFMADD231PS.BCST 8(R10), Z24, Z2
+	VFMADD231PS.BCST 12(R10), Z24, Z3
+	VFMADD231PS.BCST 16(R10), Z24, Z4
+	VFMADD231PS.BCST 20(R10), Z24, Z5
+	VFMADD231PS.BCST 24(R10), Z24, Z6
+	VFMADD231PS.BCST 28(R10), Z24, Z7
+	VFMADD231PS.BCST 32(R10), Z24, Z8
+	VFMADD231PS.BCST 36(R10), Z24, Z9
+	VFMADD231PS.BCST 40(R10), Z24, Z10
+	VFMADD231PS.BCST 44(R10), Z24, Z11
+	VFMADD231PS.BCST 48(R10), Z24, Z12
+	VFMADD231PS.BCST 52(R10), Z24, Z13
+	VFMADD231PS.BCST 56(R10), Z24, Z14
+	VFMADD231PS.BCST 60(R10), Z24, Z15
+	VFMADD231PS.BCST 64(R10), Z24, Z16
+	VFMADD231PS.BCST 68(R10), Z24, Z17
+	VFMADD231PS.BCST 72(R10), Z24, Z18
+	VFMADD231PS.BCST 76(R10), Z24, Z19
+	VFMADD231PS.BCST 80(R10), Z24, Z20
+	VFMADD231PS.BCST 84(R10), Z24, Z21
+	VFMADD231PS.BCST 88(R10), Z24, Z22
+	VFMADD231PS.BCST 92(R10), Z24, Z23
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z24
+	VFMADD231PS.BCST (R10), Z24, Z0
+	VFMADD231PS.BCST 4(R10), Z24, Z1
+	VFMADD231PS.BCST 8(R10), Z24, Z2
+	VFMADD231PS.BCST 12(R10), Z24, Z3
+	VFMADD231PS.BCST 16(R10), Z24, Z4
+	VFMADD231PS.BCST 20(R10), Z24, Z5
+	VFMADD231PS.BCST 24(R10), Z24, Z6
+	VFMADD231PS.BCST 28(R10), Z24, Z7
+	VFMADD231PS.BCST 32(R10), Z24, Z8
+	VFMADD231PS.BCST 36(R10), Z24, Z9
+	VFMADD231PS.BCST 40(R10), Z24, Z10
+	VFMADD231PS.BCST 44(R10), Z24, Z11
+	VFMADD231PS.BCST 48(R10), Z24, Z12
+	VFMADD231PS.BCST 52(R10), Z24, Z13
+	VFMADD231PS.BCST 56(R10), Z24, Z14
+	VFMADD231PS.BCST 60(R10), Z24, Z15
+	VFMADD231PS.BCST 64(R10), Z24, Z16
+	VFMADD231PS.BCST 68(R10), Z24, Z17
+	VFMADD231PS.BCST 72(R10), Z24, Z18
+	VFMADD231PS.BCST 76(R10), Z24, Z19
+	VFMADD231PS.BCST 80(R10), Z24, Z20
+	VFMADD231PS.BCST 84(R10), Z24, Z21
+	VFMADD231PS.BCST 88(R10), Z24, Z22
+	VFMADD231PS.BCST 92(R10), Z24, Z23
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z24
+	VFMADD231PS.BCST (R10), Z24, Z0
+	VFMADD231PS.BCST 4(R10), Z24, Z1
+	VFMADD231PS.BCST 8(R10), Z24, Z2
+	VFMADD231PS.BCST 12(R10), Z24, Z3
+	VFMADD231PS.BCST 16(R10), Z24, Z4
+	VFMADD231PS.BCST 20(R10), Z24, Z5
+	VFMADD231PS.BCST 24(R10), Z24, Z6
+	VFMADD231PS.BCST 28(R10), Z24, Z7
+	VFMADD231PS.BCST 32(R10), Z24, Z8
+	VFMADD231PS.BCST 36(R10), Z24, Z9
+	VFMADD231PS.BCST 40(R10), Z24, Z10
+	VFMADD231PS.BCST 44(R10), Z24, Z11
+	VFMADD231PS.BCST 48(R10), Z24, Z12
+	VFMADD231PS.BCST 52(R10), Z24, Z13
+	VFMADD231PS.BCST 56(R10), Z24, Z14
+	VFMADD231PS.BCST 60(R10), Z24, Z15
+	VFMADD231PS.BCST 64(R10), Z24, Z16
+	VFMADD231PS.BCST 68(R10), Z24, Z17
+	VFMADD231PS.BCST 72(R10), Z24, Z18
+	VFMADD231PS.BCST 76(R10), Z24, Z19
+	VFMADD231PS.BCST 80(R10), Z24, Z20
+	VFMADD231PS.BCST 84(R10), Z24, Z21
+	VFMADD231PS.BCST 88(R10), Z24, Z22
+	VFMADD231PS.BCST 92(R10), Z24, Z23
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	ADDQ    $0x00000600, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+96, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient25x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z24 sum[0:25], Z25 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 25×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	VMOVUPS 1536(BX), Z24
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	PREFETCHT0 1536(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z25
+	VFMADD231PS.BCST (R10), Z25, Z0
+	VFMADD231PS.BCST 4(R10), Z25, Z1
+	VFMADD231PS.BCST 8(R10), Z25, Z2
+	VFMADD231PS.BCST 12(R10), Z25, Z3
+	VFMADD231PS.BCST 16(R10), Z25, Z4
+	VFMADD231PS.BCST 20(R10), Z25, Z5
+	VFMADD231PS.BCST 24(R10), Z25, Z6
+	VFMADD231PS.BCST 28(R10), Z25, Z7
+	VFMADD231PS.BCST 32(R10), Z25, Z8
+	VFMADD231PS.BCST 36(R10), Z25, Z9
+	VFMADD231PS.BCST 40(R10), Z25, Z10
+	VFMADD231PS.BCST 44(R10), Z25, Z11
+	VFMADD231PS.BCST 48(R10), Z25, Z12
+	VFMADD231PS.BCST 52(R10), Z25, Z13
+	VFMADD231PS.BCST 56(R10), Z25, Z14
+	VFMADD231PS.BCST 60(R10), Z25, Z15
+	VFMADD231PS.BCST 64(R10), Z25, Z16
+	VFMADD231PS.BCST 68(R10), Z25, Z17
+	VFMADD231PS.BCST 72(R10), Z25, Z18
+	VFMADD231PS.BCST 76(R10), Z25, Z19
+	VFMADD231PS.BCST 80(R10), Z25, Z20
+	VFMADD231PS.BCST 84(R10), Z25, Z21
+	VFMADD231PS.BCST 88(R10), Z25, Z22
+	VFMADD231PS.BCST 92(R10), Z25, Z23
+	VFMADD231PS.BCST 96(R10), Z25, Z24
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z25
+	VFMADD231PS.BCST (R10), Z25, Z0
+	VFMADD231PS.BCST 4(R10), Z25, Z1
+	VFMADD231PS.BCST 8(R10), Z25, Z2
+	VFMADD231PS.BCST 12(R10), Z25, Z3
+	VFMADD231PS.BCST 16(R10), Z25, Z4
+	VFMADD231PS.BCST 20(R10), Z25, Z5
+	VFMADD231PS.BCST 24(R10), Z25, Z6
+	VFMADD231PS.BCST 28(R10), Z25, Z7
+	VFMADD231PS.BCST 32(R10), Z25, Z8
+	VFMADD231PS.BCST 36(R10), Z25, Z9
+	VFMADD231PS.BCST 40(R10), Z25, Z10
+	VFMADD231PS.BCST 44(R10), Z25, Z11
+	VFMADD231PS.BCST 48(R10), Z25, Z12
+	VFMADD231PS.BCST 52(R10), Z25, Z13
+	VFMADD231PS.BCST 56(R10), Z25, Z14
+	VFMADD231PS.BCST 60(R10), Z25, Z15
+	VFMADD231PS.BCST 64(R10), Z25, Z16
+	VFMADD231PS.BCST 68(R10), Z25, Z17
+	VFMADD231PS.BCST 72(R10), Z25, Z18
+	VFMADD231PS.BCST 76(R10), Z25, Z19
+	VFMADD231PS.BCST 80(R10), Z25, Z20
+	VFMADD231PS.BCST 84(R10), Z25, Z21
+	VFMADD231PS.BCST 88(R10), Z25, Z22
+	VFMADD231PS.BCST 92(R10), Z25, Z23
+	VFMADD231PS.BCST 96(R10), Z25, Z24
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z25
+	VFMADD231PS.BCST (R10), Z25, Z0
+	VFMADD231PS.BCST 4(R10), Z25, Z1
+	VFMADD231PS.BCST 8(R10), Z25, Z2
+	VFMADD231PS.BCST 12(R10), Z25, Z3
+	VFMADD231PS.BCST 16(R10), Z25, Z4
+	VFMADD231PS.BCST 20(R10), Z25, Z5
+	VFMADD231PS.BCST 24(R10), Z25, Z6
+	VFMADD231PS.BCST 28(R10), Z25, Z7
+	VFMADD231PS.BCST 32(R10), Z25, Z8
+	VFMADD231PS.BCST 36(R10), Z25, Z9
+	VFMADD231PS.BCST 40(R10), Z25, Z10
+	VFMADD231PS.BCST 44(R10), Z25, Z11
+	VFMADD231PS.BCST 48(R10), Z25, Z12
+	VFMADD231PS.BCST 52(R10), Z25, Z13
+	VFMADD231PS.BCST 56(R10), Z25, Z14
+	VFMADD231PS.BCST 60(R10), Z25, Z15
+	VFMADD231PS.BCST 64(R10), Z25, Z16
+	VFMADD231PS.BCST 68(R10), Z25, Z17
+	VFMADD231PS.BCST 72(R10), Z25, Z18
+	VFMADD231PS.BCST 76(R10), Z25, Z19
+	VFMADD231PS.BCST 80(R10), Z25, Z20
+	VFMADD231PS.BCST 84(R10), Z25, Z21
+	VFMADD231PS.BCST 88(R10), Z25, Z22
+	VFMADD231PS.BCST 92(R10), Z25, Z23
+	VFMADD231PS.BCST 96(R10), Z25, Z24
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	ADDQ    $0x00000640, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+100, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient26x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z25 sum[0:26], Z26 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 26×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	VMOVUPS 1536(BX), Z24
+	VMOVUPS 1600(BX), Z25
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	PREFETCHT0 1536(BX)
+	PREFETCHT0 1600(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z26
+	VFMADD231PS.BCST (R10), Z26, Z0
+	VFMADD231PS.BCST 4(R10), Z26, Z1
+	VFMADD231PS.BCST 8(R10), Z26, Z2
+	VFMADD231PS.BCST 12(R10), Z26, Z3
+	VFMADD231PS.BCST 16(R10), Z26, Z4
+	VFMADD231PS.BCST 20(R10), Z26, Z5
+	VFMADD231PS.BCST 24(R10), Z26, Z6
+	VFMADD231PS.BCST 28(R10), Z26, Z7
+	VFMADD231PS.BCST 32(R10), Z26, Z8
+	VFMADD231PS.BCST 36(R10), Z26, Z9
+	VFMADD231PS.BCST 40(R10), Z26, Z10
+	VFMADD231PS.BCST 44(R10), Z26, Z11
+	VFMADD231PS.BCST 48(R10), Z26, Z12
+	VFMADD231PS.BCST 52(R10), Z26, Z13
+	VFMADD231PS.BCST 56(R10), Z26, Z14
+	VFMADD231PS.BCST 60(R10), Z26, Z15
+	VFMADD231PS.BCST 64(R10), Z26, Z16
+	VFMADD231PS.BCST 68(R10), Z26, Z17
+	VFMADD231PS.BCST 72(R10), Z26, Z18
+	VFMADD231PS.BCST 76(R10), Z26, Z19
+	VFMADD231PS.BCST 80(R10), Z26, Z20
+	VFMADD231PS.BCST 84(R10), Z26, Z21
+	VFMADD231PS.BCST 88(R10), Z26, Z22
+	VFMADD231PS.BCST 92(R10), Z26, Z23
+	VFMADD231PS.BCST 96(R10), Z26, Z24
+	VFMADD231PS.BCST 100(R10), Z26, Z25
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z26
+	VFMADD231PS.BCST (R10), Z26, Z0
+	VFMADD231PS.BCST 4(R10), Z26, Z1
+	VFMADD231PS.BCST 8(R10), Z26, Z2
+	VFMADD231PS.BCST 12(R10), Z26, Z3
+	VFMADD231PS.BCST 16(R10), Z26, Z4
+	VFMADD231PS.BCST 20(R10), Z26, Z5
+	VFMADD231PS.BCST 24(R10), Z26, Z6
+	VFMADD231PS.BCST 28(R10), Z26, Z7
+	VFMADD231PS.BCST 32(R10), Z26, Z8
+	VFMADD231PS.BCST 36(R10), Z26, Z9
+	VFMADD231PS.BCST 40(R10), Z26, Z10
+	VFMADD231PS.BCST 44(R10), Z26, Z11
+	VFMADD231PS.BCST 48(R10), Z26, Z12
+	VFMADD231PS.BCST 52(R10), Z26, Z13
+	VFMADD231PS.BCST 56(R10), Z26, Z14
+	VFMADD231PS.BCST 60(R10), Z26, Z15
+	VFMADD231PS.BCST 64(R10), Z26, Z16
+	VFMADD231PS.BCST 68(R10), Z26, Z17
+	VFMADD231PS.BCST 72(R10), Z26, Z18
+	VFMADD231PS.BCST 76(R10), Z26, Z19
+	VFMADD231PS.BCST 80(R10), Z26, Z20
+	VFMADD231PS.BCST 84(R10), Z26, Z21
+	VFMADD231PS.BCST 88(R10), Z26, Z22
+	VFMADD231PS.BCST 92(R10), Z26, Z23
+	VFMADD231PS.BCST 96(R10), Z26, Z24
+	VFMADD231PS.BCST 100(R10), Z26, Z25
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z26
+	VFMADD231PS.BCST (R10), Z26, Z0
+	VFMADD231PS.BCST 4(R10), Z26, Z1
+	VFMADD231PS.BCST 8(R10), Z26, Z2
+	VFMADD231PS.BCST 12(R10), Z26, Z3
+	VFMADD231PS.BCST 16(R10), Z26, Z4
+	VFMADD231PS.BCST 20(R10), Z26, Z5
+	VFMADD231PS.BCST 24(R10), Z26, Z6
+	VFMADD231PS.BCST 28(R10), Z26, Z7
+	VFMADD231PS.BCST 32(R10), Z26, Z8
+	VFMADD231PS.BCST 36(R10), Z26, Z9
+	VFMADD231PS.BCST 40(R10), Z26, Z10
+	VFMADD231PS.BCST 44(R10), Z26, Z11
+	VFMADD231PS.BCST 48(R10), Z26, Z12
+	VFMADD231PS.BCST 52(R10), Z26, Z13
+	VFMADD231PS.BCST 56(R10), Z26, Z14
+	VFMADD231PS.BCST 60(R10), Z26, Z15
+	VFMADD231PS.BCST 64(R10), Z26, Z16
+	VFMADD231PS.BCST 68(R10), Z26, Z17
+	VFMADD231PS.BCST 72(R10), Z26, Z18
+	VFMADD231PS.BCST 76(R10), Z26, Z19
+	VFMADD231PS.BCST 80(R10), Z26, Z20
+	VFMADD231PS.BCST 84(R10), Z26, Z21
+	VFMADD231PS.BCST 88(R10), Z26, Z22
+	VFMADD231PS.BCST 92(R10), Z26, Z23
+	VFMADD231PS.BCST 96(R10), Z26, Z24
+	VFMADD231PS.BCST 100(R10), Z26, Z25
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	ADDQ    $0x00000680, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+104, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient27x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z26 sum[0:27], Z27 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 27×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	VMOVUPS 1536(BX), Z24
+	VMOVUPS 1600(BX), Z25
+	VMOVUPS 1664(BX), Z26
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	PREFETCHT0 1536(BX)
+	PREFETCHT0 1600(BX)
+	PREFETCHT0 1664(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z27
+	VFMADD231PS.BCST (R10), Z27, Z0
+	VFMADD231PS.BCST 4(R10), Z27, Z1
+	VFMADD231PS.BCST 8(R10), Z27, Z2
+	VFMADD231PS.BCST 12(R10), Z27, Z3
+	VFMADD231PS.BCST 16(R10), Z27, Z4
+	VFMADD231PS.BCST 20(R10), Z27, Z5
+	VFMADD231PS.BCST 24(R10), Z27, Z6
+	VFMADD231PS.BCST 28(R10), Z27, Z7
+	VFMADD231PS.BCST 32(R10), Z27, Z8
+	VFMADD231PS.BCST 36(R10), Z27, Z9
+	VFMADD231PS.BCST 40(R10), Z27, Z10
+	VFMADD231PS.BCST 44(R10), Z27, Z11
+	VFMADD231PS.BCST 48(R10), Z27, Z12
+	VFMADD231PS.BCST 52(R10), Z27, Z13
+	VFMADD231PS.BCST 56(R10), Z27, Z14
+	VFMADD231PS.BCST 60(R10), Z27, Z15
+	VFMADD231PS.BCST 64(R10), Z27, Z16
+	VFMADD231PS.BCST 68(R10), Z27, Z17
+	VFMADD231PS.BCST 72(R10), Z27, Z18
+	VFMADD231PS.BCST 76(R10), Z27, Z19
+	VFMADD231PS.BCST 80(R10), Z27, Z20
+	VFMADD231PS.BCST 84(R10), Z27, Z21
+	VFMADD231PS.BCST 88(R10), Z27, Z22
+	VFMADD231PS.BCST 92(R10), Z27, Z23
+	VFMADD231PS.BCST 96(R10), Z27, Z24
+	VFMADD231PS.BCST 100(R10), Z27, Z25
+	VFMADD231PS.BCST 104(R10), Z27, Z26
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z27
+	VFMADD231PS.BCST (R10), Z27, Z0
+	VFMADD231PS.BCST 4(R10), Z27, Z1
+	VFMADD231PS.BCST 8(R10), Z27, Z2
+	VFMADD231PS.BCST 12(R10), Z27, Z3
+	VFMADD231PS.BCST 16(R10), Z27, Z4
+	VFMADD231PS.BCST 20(R10), Z27, Z5
+	VFMADD231PS.BCST 24(R10), Z27, Z6
+	VFMADD231PS.BCST 28(R10), Z27, Z7
+	VFMADD231PS.BCST 32(R10), Z27, Z8
+	VFMADD231PS.BCST 36(R10), Z27, Z9
+	VFMADD231PS.BCST 40(R10), Z27, Z10
+	VFMADD231PS.BCST 44(R10), Z27, Z11
+	VFMADD231PS.BCST 48(R10), Z27, Z12
+	VFMADD231PS.BCST 52(R10), Z27, Z13
+	VFMADD231PS.BCST 56(R10), Z27, Z14
+	VFMADD231PS.BCST 60(R10), Z27, Z15
+	VFMADD231PS.BCST 64(R10), Z27, Z16
+	VFMADD231PS.BCST 68(R10), Z27, Z17
+	VFMADD231PS.BCST 72(R10), Z27, Z18
+	VFMADD231PS.BCST 76(R10), Z27, Z19
+	VFMADD231PS.BCST 80(R10), Z27, Z20
+	VFMADD231PS.BCST 84(R10), Z27, Z21
+	VFMADD231PS.BCST 88(R10), Z27, Z22
+	VFMADD231PS.BCST 92(R10), Z27, Z23
+	VFMADD231PS.BCST 96(R10), Z27, Z24
+	VFMADD231PS.BCST 100(R10), Z27, Z25
+	VFMADD231PS.BCST 104(R10), Z27, Z26
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z27
+	VFMADD231PS.BCST (R10), Z27, Z0
+	VFMADD231PS.BCST 4(R10), Z27, Z1
+	VFMADD231PS.BCST 8(R10), Z27, Z2
+	VFMADD231PS.BCST 12(R10), Z27, Z3
+	VFMADD231PS.BCST 16(R10), Z27, Z4
+	VFMADD231PS.BCST 20(R10), Z27, Z5
+	VFMADD231PS.BCST 24(R10), Z27, Z6
+	VFMADD231PS.BCST 28(R10), Z27, Z7
+	VFMADD231PS.BCST 32(R10), Z27, Z8
+	VFMADD231PS.BCST 36(R10), Z27, Z9
+	VFMADD231PS.BCST 40(R10), Z27, Z10
+	VFMADD231PS.BCST 44(R10), Z27, Z11
+	VFMADD231PS.BCST 48(R10), Z27, Z12
+	VFMADD231PS.BCST 52(R10), Z27, Z13
+	VFMADD231PS.BCST 56(R10), Z27, Z14
+	VFMADD231PS.BCST 60(R10), Z27, Z15
+	VFMADD231PS.BCST 64(R10), Z27, Z16
+	VFMADD231PS.BCST 68(R10), Z27, Z17
+	VFMADD231PS.BCST 72(R10), Z27, Z18
+	VFMADD231PS.BCST 76(R10), Z27, Z19
+	VFMADD231PS.BCST 80(R10), Z27, Z20
+	VFMADD231PS.BCST 84(R10), Z27, Z21
+	VFMADD231PS.BCST 88(R10), Z27, Z22
+	VFMADD231PS.BCST 92(R10), Z27, Z23
+	VFMADD231PS.BCST 96(R10), Z27, Z24
+	VFMADD231PS.BCST 100(R10), Z27, Z25
+	VFMADD231PS.BCST 104(R10), Z27, Z26
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	VMOVUPS Z26, 1664(BX)
+	ADDQ    $0x000006c0, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+108, BX
+	MOVQ    BX, src+16(FP)
+	DECQ    tiles+40(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·WeightGradient28x16(SB), NOSPLIT, $0-112
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcPixel, CX prefetch, DX prefetchStep, BX start/grad/dst/src, SI startTile/src/image, DI images,
+	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// Z0-Z27 sum[0:28], Z28 weights
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
+	MOVQ prefetch+32(FP), CX
+	MOVQ prefetchStep+104(FP), DX
+	SHLQ $0x02, DX
+
+	// For each tile of 28×16, inputs by gradients.
+tile:
+	MOVQ start+8(FP), BX
+
+	// The sums so far; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 512(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VMOVUPS 640(BX), Z10
+	VMOVUPS 704(BX), Z11
+	VMOVUPS 768(BX), Z12
+	VMOVUPS 832(BX), Z13
+	VMOVUPS 896(BX), Z14
+	VMOVUPS 960(BX), Z15
+	VMOVUPS 1024(BX), Z16
+	VMOVUPS 1088(BX), Z17
+	VMOVUPS 1152(BX), Z18
+	VMOVUPS 1216(BX), Z19
+	VMOVUPS 1280(BX), Z20
+	VMOVUPS 1344(BX), Z21
+	VMOVUPS 1408(BX), Z22
+	VMOVUPS 1472(BX), Z23
+	VMOVUPS 1536(BX), Z24
+	VMOVUPS 1600(BX), Z25
+	VMOVUPS 1664(BX), Z26
+	VMOVUPS 1728(BX), Z27
+	MOVQ    startTile+48(FP), SI
+	SHLQ    $0x02, SI
+	ADDQ    SI, BX
+	MOVQ    BX, start+8(FP)
+
+	// Those of the next tile.
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 128(BX)
+	PREFETCHT0 192(BX)
+	PREFETCHT0 256(BX)
+	PREFETCHT0 320(BX)
+	PREFETCHT0 384(BX)
+	PREFETCHT0 448(BX)
+	PREFETCHT0 512(BX)
+	PREFETCHT0 576(BX)
+	PREFETCHT0 640(BX)
+	PREFETCHT0 704(BX)
+	PREFETCHT0 768(BX)
+	PREFETCHT0 832(BX)
+	PREFETCHT0 896(BX)
+	PREFETCHT0 960(BX)
+	PREFETCHT0 1024(BX)
+	PREFETCHT0 1088(BX)
+	PREFETCHT0 1152(BX)
+	PREFETCHT0 1216(BX)
+	PREFETCHT0 1280(BX)
+	PREFETCHT0 1344(BX)
+	PREFETCHT0 1408(BX)
+	PREFETCHT0 1472(BX)
+	PREFETCHT0 1536(BX)
+	PREFETCHT0 1600(BX)
+	PREFETCHT0 1664(BX)
+	PREFETCHT0 1728(BX)
+	MOVQ       grad+24(FP), BX
+	MOVQ       src+16(FP), SI
+	MOVQ       images+56(FP), DI
+
+	// For each image.
+image:
+	MOVQ SI, R8
+	MOVQ rows+64(FP), R9
+
+	// For each row of pixels.
+row:
+	MOVQ R8, R10
+	MOVQ cols+72(FP), R11
+	SUBQ $+2, R11
+	JL   k_rest
+
+	// For each pixel, a step of the sums: 2 a round.
+k_block:
+	VMOVUPS          (BX), Z28
+	VFMADD231PS.BCST (R10), Z28, Z0
+	VFMADD231PS.BCST 4(R10), Z28, Z1
+	VFMADD231PS.BCST 8(R10), Z28, Z2
+	VFMADD231PS.BCST 12(R10), Z28, Z3
+	VFMADD231PS.BCST 16(R10), Z28, Z4
+	VFMADD231PS.BCST 20(R10), Z28, Z5
+	VFMADD231PS.BCST 24(R10), Z28, Z6
+	VFMADD231PS.BCST 28(R10), Z28, Z7
+	VFMADD231PS.BCST 32(R10), Z28, Z8
+	VFMADD231PS.BCST 36(R10), Z28, Z9
+	VFMADD231PS.BCST 40(R10), Z28, Z10
+	VFMADD231PS.BCST 44(R10), Z28, Z11
+	VFMADD231PS.BCST 48(R10), Z28, Z12
+	VFMADD231PS.BCST 52(R10), Z28, Z13
+	VFMADD231PS.BCST 56(R10), Z28, Z14
+	VFMADD231PS.BCST 60(R10), Z28, Z15
+	VFMADD231PS.BCST 64(R10), Z28, Z16
+	VFMADD231PS.BCST 68(R10), Z28, Z17
+	VFMADD231PS.BCST 72(R10), Z28, Z18
+	VFMADD231PS.BCST 76(R10), Z28, Z19
+	VFMADD231PS.BCST 80(R10), Z28, Z20
+	VFMADD231PS.BCST 84(R10), Z28, Z21
+	VFMADD231PS.BCST 88(R10), Z28, Z22
+	VFMADD231PS.BCST 92(R10), Z28, Z23
+	VFMADD231PS.BCST 96(R10), Z28, Z24
+	VFMADD231PS.BCST 100(R10), Z28, Z25
+	VFMADD231PS.BCST 104(R10), Z28, Z26
+	VFMADD231PS.BCST 108(R10), Z28, Z27
+	ADDQ             AX, R10
+	VMOVUPS          64(BX), Z28
+	VFMADD231PS.BCST (R10), Z28, Z0
+	VFMADD231PS.BCST 4(R10), Z28, Z1
+	VFMADD231PS.BCST 8(R10), Z28, Z2
+	VFMADD231PS.BCST 12(R10), Z28, Z3
+	VFMADD231PS.BCST 16(R10), Z28, Z4
+	VFMADD231PS.BCST 20(R10), Z28, Z5
+	VFMADD231PS.BCST 24(R10), Z28, Z6
+	VFMADD231PS.BCST 28(R10), Z28, Z7
+	VFMADD231PS.BCST 32(R10), Z28, Z8
+	VFMADD231PS.BCST 36(R10), Z28, Z9
+	VFMADD231PS.BCST 40(R10), Z28, Z10
+	VFMADD231PS.BCST 44(R10), Z28, Z11
+	VFMADD231PS.BCST 48(R10), Z28, Z12
+	VFMADD231PS.BCST 52(R10), Z28, Z13
+	VFMADD231PS.BCST 56(R10), Z28, Z14
+	VFMADD231PS.BCST 60(R10), Z28, Z15
+	VFMADD231PS.BCST 64(R10), Z28, Z16
+	VFMADD231PS.BCST 68(R10), Z28, Z17
+	VFMADD231PS.BCST 72(R10), Z28, Z18
+	VFMADD231PS.BCST 76(R10), Z28, Z19
+	VFMADD231PS.BCST 80(R10), Z28, Z20
+	VFMADD231PS.BCST 84(R10), Z28, Z21
+	VFMADD231PS.BCST 88(R10), Z28, Z22
+	VFMADD231PS.BCST 92(R10), Z28, Z23
+	VFMADD231PS.BCST 96(R10), Z28, Z24
+	VFMADD231PS.BCST 100(R10), Z28, Z25
+	VFMADD231PS.BCST 104(R10), Z28, Z26
+	VFMADD231PS.BCST 108(R10), Z28, Z27
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, BX
+	PREFETCHT1       (CX)
+	PREFETCHT1       64(CX)
+	PREFETCHT1       128(CX)
+	PREFETCHT1       192(CX)
+	ADDQ             DX, CX
+	SUBQ             $+2, R11
+	JGE              k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R11
+	JZ   k_done
+
+	// For each pixel, a step of the sums: one a round.
+k_one:
+	VMOVUPS          (BX), Z28
+	VFMADD231PS.BCST (R10), Z28, Z0
+	VFMADD231PS.BCST 4(R10), Z28, Z1
+	VFMADD231PS.BCST 8(R10), Z28, Z2
+	VFMADD231PS.BCST 12(R10), Z28, Z3
+	VFMADD231PS.BCST 16(R10), Z28, Z4
+	VFMADD231PS.BCST 20(R10), Z28, Z5
+	VFMADD231PS.BCST 24(R10), Z28, Z6
+	VFMADD231PS.BCST 28(R10), Z28, Z7
+	VFMADD231PS.BCST 32(R10), Z28, Z8
+	VFMADD231PS.BCST 36(R10), Z28, Z9
+	VFMADD231PS.BCST 40(R10), Z28, Z10
+	VFMADD231PS.BCST 44(R10), Z28, Z11
+	VFMADD231PS.BCST 48(R10), Z28, Z12
+	VFMADD231PS.BCST 52(R10), Z28, Z13
+	VFMADD231PS.BCST 56(R10), Z28, Z14
+	VFMADD231PS.BCST 60(R10), Z28, Z15
+	VFMADD231PS.BCST 64(R10), Z28, Z16
+	VFMADD231PS.BCST 68(R10), Z28, Z17
+	VFMADD231PS.BCST 72(R10), Z28, Z18
+	VFMADD231PS.BCST 76(R10), Z28, Z19
+	VFMADD231PS.BCST 80(R10), Z28, Z20
+	VFMADD231PS.BCST 84(R10), Z28, Z21
+	VFMADD231PS.BCST 88(R10), Z28, Z22
+	VFMADD231PS.BCST 92(R10), Z28, Z23
+	VFMADD231PS.BCST 96(R10), Z28, Z24
+	VFMADD231PS.BCST 100(R10), Z28, Z25
+	VFMADD231PS.BCST 104(R10), Z28, Z26
+	VFMADD231PS.BCST 108(R10), Z28, Z27
+	ADDQ             AX, R10
+	ADDQ             $+64, BX
+	DECQ             R11
+	JNZ              k_one
+
+k_done:
+	MOVQ    srcRow+88(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	MOVQ    srcImage+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, SI
+	DECQ    DI
+	JNZ     image
+	MOVQ    dst+0(FP), BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	VMOVUPS Z26, 1664(BX)
+	VMOVUPS Z27, 1728(BX)
+	ADDQ    $0x00000700, BX
+	MOVQ    BX, dst+0(FP)
+	MOVQ    src+16(FP), BX
+	ADDQ    $+112, BX
+	MOVQ    BX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER

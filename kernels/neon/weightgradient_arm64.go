@@ -22,11 +22,10 @@ package neon
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient2x8 adds the products of tiles × 2 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -46,11 +45,10 @@ func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient3x8 adds the products of tiles × 3 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -70,11 +68,10 @@ func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient4x8 adds the products of tiles × 4 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -94,11 +91,10 @@ func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient5x8 adds the products of tiles × 5 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -118,11 +114,10 @@ func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient6x8 adds the products of tiles × 6 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -142,11 +137,10 @@ func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient7x8 adds the products of tiles × 7 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -166,11 +160,10 @@ func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradient8x8 adds the products of tiles × 8 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -190,14 +183,13 @@ func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
-// prefetchTile from tile to tile, where narrow vectors do not.
+// Meanwhile it prefetches four vectors for each 4 pixels, moving on by prefetchStep, where vectors are not narrow.
 //
 //go:noescape
-func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 
 // WeightGradientX8 lists the heights of the tile weightgradient_f32_8x8_neon.
-var WeightGradientX8 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
+var WeightGradientX8 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
 	WeightGradient1x8,
 	WeightGradient2x8,
 	WeightGradient3x8,

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -41,10 +41,8 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	PRFM  4096(R1), PLDL1KEEP
-	PRFM  4160(R1), PLDL1KEEP
 	FMOVQ 0(R1), F2
 	FMOVS 0(R8), F3
 	ADD   R0, R8, R8
@@ -78,9 +76,8 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	PRFM  4096(R1), PLDL1KEEP
 	FMOVQ 0(R1), F2
 	FMOVS 0(R8), F3
 	ADD   R0, R8, R8
@@ -116,9 +113,9 @@ k_done:
 	BNE   tile
 	RET
 
-// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -156,10 +153,8 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
-	PRFM  4096(R1), PLDL1KEEP
-	PRFM  4160(R1), PLDL1KEEP
 	FMOVQ 0(R1), F4
 	FMOVD 0(R8), F5
 	ADD   R0, R8, R8
@@ -201,9 +196,8 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
-	PRFM  4096(R1), PLDL1KEEP
 	FMOVQ 0(R1), F4
 	FMOVD 0(R8), F5
 	ADD   R0, R8, R8
@@ -243,9 +237,9 @@ k_done:
 	BNE   tile
 	RET
 
-// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -285,7 +279,7 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
 	FMOVQ 0(R1), F6
 	FMOVD 0(R8), F7
@@ -340,7 +334,7 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
 	FMOVQ 0(R1), F6
 	FMOVD 0(R8), F7
@@ -386,9 +380,9 @@ k_done:
 	BNE   tile
 	RET
 
-// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -429,7 +423,7 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
 	FMOVQ 0(R1), F8
 	FMOVQ 0(R8), F9
@@ -488,7 +482,7 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
 	FMOVQ 0(R1), F8
 	FMOVQ 0(R8), F9
@@ -537,9 +531,9 @@ k_done:
 	BNE   tile
 	RET
 
-// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -583,7 +577,7 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
 	FMOVQ 0(R1), F10
 	FMOVQ 0(R8), F11
@@ -654,7 +648,7 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
 	FMOVQ 0(R1), F10
 	FMOVQ 0(R8), F11
@@ -708,9 +702,9 @@ k_done:
 	BNE   tile
 	RET
 
-// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -756,7 +750,7 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
 	FMOVQ 0(R1), F12
 	FMOVQ 0(R8), F13
@@ -835,7 +829,7 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
 	FMOVQ 0(R1), F12
 	FMOVQ 0(R8), F13
@@ -893,9 +887,9 @@ k_done:
 	BNE   tile
 	RET
 
-// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -943,7 +937,7 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
 	FMOVQ 0(R1), F14
 	FMOVQ 0(R8), F15
@@ -1030,7 +1024,7 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
 	FMOVQ 0(R1), F14
 	FMOVQ 0(R8), F15
@@ -1092,9 +1086,9 @@ k_done:
 	BNE   tile
 	RET
 
-// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
+// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
 // Requires: ASIMD
-TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-120
+TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
 	// R7 rows, R8 input/srcRow, R9 cols
@@ -1144,7 +1138,7 @@ row:
 	SUBS $4, R9, R9
 	BLT  k_rest
 
-	// For each step of the sums, an outer product: 4 a round.
+	// For each pixel, a step of the sums: 4 a round.
 k_block:
 	FMOVQ 0(R1), F16
 	FMOVQ 0(R8), F17
@@ -1239,7 +1233,7 @@ k_rest:
 	ADDS $4, R9, R9
 	BEQ  k_done
 
-	// For each step of the sums, an outer product: one a round.
+	// For each pixel, a step of the sums: one a round.
 k_one:
 	FMOVQ 0(R1), F16
 	FMOVQ 0(R8), F17

@@ -1,7 +1,7 @@
 package scalar
 
 // WeightGradient1x4 adds the products of 1 input × 4 gradients at a time to their sums.
-func WeightGradient1x4(dst, start, src, grad, _ *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, _, _ int) {
+func WeightGradient1x4(dst, start, src, grad, _ *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, _ int) {
 	for t := range tiles {
 		s := vec(start, t*startTile, 4)
 		c0, c1, c2, c3 := s[0], s[1], s[2], s[3]
@@ -25,7 +25,7 @@ func WeightGradient1x4(dst, start, src, grad, _ *float32, tiles, startTile, imag
 }
 
 // WeightGradient2x4 adds the products of 2 inputs × 4 gradients at a time to their sums.
-func WeightGradient2x4(dst, start, src, grad, _ *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, _, _ int) {
+func WeightGradient2x4(dst, start, src, grad, _ *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, _ int) {
 	for t := range tiles {
 		s := vec(start, t*startTile, 8)
 		c0, c1, c2, c3 := s[0], s[1], s[2], s[3]

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -45,6 +47,9 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	}
 	var pictures []string
 	if c.images != "" {
+		if _, err := os.Stat(c.images); err != nil {
+			return files.Error(c.images, err)
+		}
 		if pictures, err = cli.Pictures([]string{c.images}); err != nil {
 			return err
 		}
@@ -99,6 +104,32 @@ func (c *command) quantizedError() error {
 	return fmt.Errorf("%s: its values are quantized already, expected float32", c.Model.Name)
 }
 
+// matched returns densities by layer, of densities by layer or by pattern. What fits no layer stays.
+func matched(m *graph.Model, densities map[string]float64) (map[string]float64, error) {
+	params, err := m.Params()
+	if err != nil {
+		return nil, err
+	}
+	layers := maps.Clone(densities)
+	for pattern, d := range densities {
+		for _, p := range params {
+			// parsePrune has tried the pattern.
+			if ok, _ := path.Match(pattern, p.Node); !ok || p.Node == pattern {
+				continue
+			}
+			delete(layers, pattern)
+			if _, named := densities[p.Node]; named {
+				continue
+			}
+			if other, twice := layers[p.Node]; twice && other != d {
+				return nil, fmt.Errorf("-prune: layer %s has the densities %v and %v by patterns", p.Node, min(d, other), max(d, other))
+			}
+			layers[p.Node] = d
+		}
+	}
+	return layers, nil
+}
+
 // climb adds the steps of the flags to a ladder, the network as it is first.
 func (c *command) climb(ctx context.Context, l *ladder, w graph.Weights) error {
 	m, w, err := keep.Apply(c.Model, w)
@@ -130,13 +161,17 @@ func (c *command) climb(ctx context.Context, l *ladder, w graph.Weights) error {
 			return err
 		}
 	}
-	if o := c.prune; o != nil {
+	if c.prune != nil {
+		o := *c.prune
+		if o.Layers, err = matched(m, o.Layers); err != nil {
+			return err
+		}
 		name := "pruned"
 		if c.pattern == vector {
 			name += " by rows"
 			o.Panel = panel(c.Set)
 		}
-		if err := next(name, compression.Prune(*o), nil); err != nil {
+		if err := next(name, compression.Prune(o), nil); err != nil {
 			return err
 		}
 	}

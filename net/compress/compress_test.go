@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"firebench/net/evaluate"
 	"firebench/net/graph"
 	"firebench/net/layer"
+	"firebench/net/models"
 	"firebench/net/onnx"
 	"firebench/net/weights"
 )
@@ -122,6 +124,7 @@ func TestUsage(t *testing.T) {
 		{"-prune threshold=-1", "threshold=-1: expected a positive number"},
 		{"-prune threshold=0.1,density=0.5", "expected one of density=D"},
 		{"-prune conv10", "conv10: expected more than 0"},
+		{"-prune conv[=0.5", "syntax error in pattern"},
 		{"-pattern vector", "-pattern without -prune"},
 		{"-pattern blocks -prune density=0.5", "expected unstructured or vector"},
 		{"-share bits=9", "bits=9: expected 1 to 8 bits"},
@@ -202,6 +205,7 @@ func TestBadInputs(t *testing.T) {
 	}{
 		{[]string{"-weights", text}, text + ": "},
 		{[]string{"-images", empty}, empty + ": the folder is empty"},
+		{[]string{"-images", filepath.Join(dir, "none")}, filepath.Join(dir, "none") + ": no such file"},
 		{[]string{"-o", filepath.Join(dir, "none", "x.onnx")}, filepath.Join("none", "x.onnx")},
 		{[]string{"-svd", "fc9=3"}, "there is no layer fc9"},
 		{[]string{"-svd", "fc=22"}, "the break-even rank is"},
@@ -521,5 +525,21 @@ func TestNumbers(t *testing.T) {
 	}
 	if got := share(evaluate.Share{}); got != "–" {
 		t.Errorf("the share of none is %s", got)
+	}
+}
+
+// TestMatched: patterns stand for layers, and what names a layer wins.
+func TestMatched(t *testing.T) {
+	m, err := models.Lookup("squeezenet1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := matched(m, map[string]float64{"fire[23].*1x1": 0.5, "fire3.squeeze1x1": 0.25, "conv10": 1, "none*": 0.75})
+	want := map[string]float64{"fire2.squeeze1x1": 0.5, "fire2.expand1x1": 0.5, "fire3.squeeze1x1": 0.25, "fire3.expand1x1": 0.5, "conv10": 1, "none*": 0.75}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v, %v, expected %v", got, err, want)
+	}
+	if _, err := matched(m, map[string]float64{"fire2.*": 0.5, "*1x1": 0.25}); err == nil || !strings.Contains(err.Error(), " has the densities 0.25 and 0.5 by patterns") {
+		t.Errorf("two patterns for a layer: %v", err)
 	}
 }

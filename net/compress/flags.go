@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
 	"strconv"
 	"strings"
 
@@ -74,6 +75,9 @@ func parsePrune(s string) (*compression.PruneOptions, error) {
 			}
 			o.Threshold = v
 			return nil
+		}
+		if _, err := path.Match(key, ""); err != nil {
+			return err
 		}
 		var d float64
 		err := parseShare(value, true, &d)

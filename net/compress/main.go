@@ -12,7 +12,7 @@
 //	-svd energy=E         factorize every layer to the least rank with the share E of its squared weights
 //	-svd budget=B         factorize so that the share B of the cycles is left; ",tucker" for three layers of one with a kernel
 //	-prune density=D      keep the share D of all weights, the largest
-//	-prune LAYER=D,…      keep the share D of the weights of some layers
+//	-prune LAYER=D,…      keep the share D of the weights of some layers; LAYER may be a pattern, as *1x1
 //	-prune threshold=T    keep what is at least as large as T
 //	-pattern NAME         what is pruned: unstructured, single weights, or vector, rows of kernel panels (unstructured)
 //	-share bits=B         let the weights of a layer share 2^B values, with those of -calibrate so that its outputs change
@@ -159,7 +159,7 @@ func newFlags(o *options) *flag.FlagSet {
 		o.factorize, err = parseSVD(s)
 		return err
 	})
-	fs.Func("prune", "make small weights zero: keep `density=D` of all, LAYER=D,… of some layers, or what is at least threshold=T", func(s string) (err error) {
+	fs.Func("prune", "make small weights zero: keep `density=D` of all, LAYER=D,… of some layers, also by patterns as *1x1, or what is at least threshold=T", func(s string) (err error) {
 		o.prune, err = parsePrune(s)
 		return err
 	})

@@ -40,6 +40,10 @@ type Options struct {
 	// Strict says that a picture that cannot be read is an error. Otherwise a loader names it once, and goes on
 	// without it.
 	Strict bool
+
+	// Classes, Pictures and ValPictures, if they are not 0, leave out all but the first so many classes, and of each class
+	// all but the first so many pictures to learn from, and to validate with.
+	Classes, Pictures, ValPictures int
 }
 
 // DefaultMemory is enough for CIFAR-10, and for 2,700 photographs of 256×256 pixels.
@@ -97,6 +101,8 @@ func Open(path string, o Options) (*Dataset, error) {
 		return nil, fmt.Errorf("dataset: a share of %g is held out, expected at least 0 and less than 1", o.HeldOut)
 	case o.Memory < 0:
 		return nil, fmt.Errorf("dataset: %d bytes of memory", o.Memory)
+	case o.Classes < 0 || o.Classes == 1 || o.Pictures < 0 || o.ValPictures < 0:
+		return nil, fmt.Errorf("dataset: %d classes with %d and %d pictures, expected at least two with at least one (0: all)", o.Classes, o.Pictures, o.ValPictures)
 	}
 	d := &Dataset{
 		path:         path,
@@ -109,7 +115,28 @@ func Open(path string, o Options) (*Dataset, error) {
 		d.Close()
 		return nil, err
 	}
+	d.leave(o.Classes, o.Pictures, o.ValPictures)
 	return d, nil
+}
+
+// leave leaves out all but a part, see [Options].
+func (d *Dataset) leave(classes, train, val int) {
+	if classes > 0 && classes < len(d.Classes) {
+		d.Classes = d.Classes[:classes]
+	}
+	for _, part := range []struct {
+		split *Split
+		most  int
+	}{{d.Train, train}, {d.Val, val}} {
+		seen := make([]int, len(d.Classes))
+		part.split.pictures = slices.DeleteFunc(part.split.pictures, func(p *picture) bool {
+			if int(p.label) >= len(d.Classes) {
+				return true
+			}
+			seen[p.label]++
+			return part.most > 0 && seen[p.label] > part.most
+		})
+	}
 }
 
 // Close closes the files of d. Its loaders must have been closed.

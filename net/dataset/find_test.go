@@ -3,10 +3,12 @@ package dataset
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,7 +139,7 @@ func TestHeldOut(t *testing.T) {
 			t.Errorf("a share of %g: %d pictures are held out, want %d", test.share, got, test.want)
 		}
 	}
-	if held(0.25, 1) != held(0.25, 1) || held(0.25, 1) == held(0.25, 2) {
+	if again := held(0.25, 1); again != held(0.25, 1) || again == held(0.25, 2) {
 		t.Error("the seed does not say what is held out")
 	}
 }
@@ -245,15 +247,6 @@ func TestHostileArchives(t *testing.T) {
 		t.Errorf("error %v, want one of the checksum", err)
 	}
 
-	// Far more than the archive has room for.
-	bomb := archive(nil, tar.Header{Name: "notes.txt", Typeflag: tar.TypeReg, Mode: 0o666})
-	setSize(bomb, 1<<32)
-	at = write(t, "b.tar.gz", zipped(append(bomb[:512:512], make([]byte, freeBytes+50<<20)...)))
-	want := at + ": damaged or truncated behind notes.txt: more than 100 times as large without compression"
-	if _, err := Open(at, Options{Preprocessor: preprocessor(t, "cifar-rgb-32")}); err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
-	}
-
 	// A picture of more bytes than one may have, which are on no disk.
 	large := archive(tree{"train/a/1.png": picture, "train/b/1.png": picture}, regular("train/a/1.png"), regular("train/b/1.png"), tar.Header{Name: "val/a/1.png", Typeflag: tar.TypeReg})
 	large = large[:len(large)-1024]
@@ -276,6 +269,22 @@ func TestHostileArchives(t *testing.T) {
 	b = next(t, loader(t, open(t, at, Options{}).Val, LoaderOptions{Batch: 8}))
 	if len(b.Labels) != 1 || len(b.Skipped) != 2 || b.Skipped[1].Error() != at+": val/b/3.png: a link, a sparse file or a device, expected a regular file" {
 		t.Errorf("labels %v and errors %v", b.Labels, b.Skipped)
+	}
+}
+
+// TestBomb opens an archive that is far more without compression.
+func TestBomb(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	bomb := archive(nil, tar.Header{Name: "notes.txt", Typeflag: tar.TypeReg, Mode: 0o666})
+	setSize(bomb, 1<<32)
+	// Of streams that follow each other the content does, too.
+	data := slices.Concat(zipped(bomb[:512]), bytes.Repeat(zipped(make([]byte, 1<<20)), 100))
+	at := write(t, "a.tar.gz", data)
+	want := at + ": damaged or truncated behind notes.txt: more than 100 times as large without compression"
+	if _, err := Open(at, Options{Preprocessor: preprocessor(t, "cifar-rgb-32")}); err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
 	}
 }
 
@@ -379,5 +388,48 @@ func exercise(t *testing.T, at string, p *preprocess.Preprocessor) {
 	}
 	if d.Memory() > 4<<20 {
 		t.Errorf("%d bytes of memory", d.Memory())
+	}
+}
+
+// TestPart: a part of a data set is its first classes and their first pictures.
+func TestPart(t *testing.T) {
+	var paths []string
+	for _, split := range []string{"train", "val"} {
+		for _, class := range []string{"a", "b", "c"} {
+			for i := range 4 {
+				paths = append(paths, fmt.Sprintf("%s/%s/%d.png", split, class, i))
+			}
+		}
+	}
+	dir := named(paths...).folder(t)
+	count := func(o Options) (classes, train, val int) {
+		d := open(t, dir, o)
+		for _, s := range []*Split{d.Train, d.Val} {
+			for i := range s.Len() {
+				if name := s.Name(i); !strings.Contains(name, string(filepath.Separator)+d.Classes[s.Label(i)]+string(filepath.Separator)) {
+					t.Errorf("%s has the label of %s", name, d.Classes[s.Label(i)])
+				}
+			}
+		}
+		return len(d.Classes), d.Train.Len(), d.Val.Len()
+	}
+	for _, test := range []struct {
+		o                   Options
+		classes, train, val int
+	}{
+		{Options{}, 3, 12, 12},
+		{Options{Classes: 2}, 2, 8, 8},
+		{Options{Classes: 9, Pictures: 3}, 3, 9, 12},
+		{Options{Classes: 2, Pictures: 9, ValPictures: 1}, 2, 8, 2},
+	} {
+		if classes, train, val := count(test.o); classes != test.classes || train != test.train || val != test.val {
+			t.Errorf("%+v: %d classes, %d and %d pictures, expected %d, %d and %d", test.o, classes, train, val, test.classes, test.train, test.val)
+		}
+	}
+	for _, o := range []Options{{Classes: 1}, {Classes: -1}, {Pictures: -1}, {ValPictures: -1}} {
+		o.Preprocessor = preprocessor(t, "cifar-rgb-32")
+		if _, err := Open(dir, o); err == nil || !strings.Contains(err.Error(), "expected at least two") {
+			t.Errorf("%+v: %v", o, err)
+		}
 	}
 }

@@ -161,18 +161,18 @@ func (d *Dataset) pack(part *image.RGBA, centre image.Rectangle, dst []byte) pix
 		left: int32(centre.Min.X - part.Rect.Min.X), top: int32(centre.Min.Y - part.Rect.Min.Y),
 		bytes: dst,
 	}
-	weights, sum := d.order.greyWeights(), 0
+	weights, sum := d.order.greyWeights(), int64(0)
 	for y := range h {
 		row, out := part.Pix[y*part.Stride:][:4*w], dst[3*y*w:][:3*w]
 		for x := range w {
 			rgba, channels := (*[4]byte)(row[4*x:]), (*[3]byte)(out[3*x:])
 			for c, colour := range d.order {
 				channels[c] = rgba[colour&3]
-				sum += weights[c] * int(channels[c])
+				sum += int64(weights[c] * int(channels[c]))
 			}
 		}
 	}
-	px.grey = uint8(sum >> 16 / (w * h))
+	px.grey = uint8(sum >> 16 / int64(w*h))
 	return px
 }
 

@@ -249,10 +249,9 @@ func (b *binder) addStep(i int) {
 			step.WeightsError = r.WeightsError()
 		}
 	}
-	if g, ok := n.Layer.(layer.WeightGradient); ok {
-		step.Candidates, step.Pick = g.Algorithms(b.Set)
-		step.Algo = step.Pick
-		if slices.Contains(step.Candidates, b.Algo) {
+	if a, ok := n.Layer.(layer.Algorithmic); ok {
+		step.Candidates, step.Pick = a.Algorithms(b.Set, n.In)
+		if step.Algo = step.Pick; slices.Contains(step.Candidates, b.Algo) {
 			step.Algo = b.Algo
 		}
 	}

@@ -50,7 +50,8 @@ type Step struct {
 	Out             layer.Shape  // of one image
 	Cost            kernels.Cost // of all images of the batch
 
-	// Only convolutions, dense layers and their gradients have these.
+	// Only convolutions and dense layers have these, and their gradients. Executed is 0 for gradients of
+	// weights.
 	Algo       string   // the algorithm that computes the step
 	Candidates []string // the algorithms that could
 	Pick       string   // the algorithm that kernels.Pick names, see Options.Algo

@@ -99,6 +99,15 @@ type Padded interface {
 	Halo(in []Shape) int
 }
 
+// An Algorithmic layer has no packed weights, and still more than one algorithm.
+type Algorithmic interface {
+	Layer
+
+	// Algorithms returns the names of the algorithms that can compute the layer, and which of them should
+	// be the fastest. Binding.Algo is used if it is one of them.
+	Algorithms(set *kernels.Set, in []Shape) (candidates []string, pick string)
+}
+
 // operation is a gradient of one step.
 func operation(l Layer, operands ...Operand) ([]Operation, error) {
 	return []Operation{{l, operands}}, nil

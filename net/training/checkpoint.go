@@ -92,6 +92,11 @@ func (c *Checkpoint) write(w io.Writer) error {
 // ReadCheckpoint reads the file that [Checkpoint.Write] made, for m or for what its weights adapt it to. Files of other
 // models, or that are damaged, are errors, which name the file.
 func ReadCheckpoint(path string, m *graph.Model) (*Checkpoint, error) {
+	return readCheckpoint(path, m, true)
+}
+
+// readCheckpoint is ReadCheckpoint. If the model need not be the same, its layers with weights must be.
+func readCheckpoint(path string, m *graph.Model, same bool) (*Checkpoint, error) {
 	w, e, err := weights.OpenWithExtra(path)
 	if err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func ReadCheckpoint(path string, m *graph.Model) (*Checkpoint, error) {
 	if c.Params, err = NewParams(m, w); err != nil {
 		return nil, err
 	}
-	if got := fingerprint(c.Params.model); got != s.Model {
+	if got := fingerprint(c.Params.model); same && got != s.Model {
 		return fail(fmt.Errorf("it is of another model of the name %s, with the fingerprint %s, expected %s", m.Name, s.Model, got))
 	}
 	for i := range c.Params.layers {

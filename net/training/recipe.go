@@ -1,10 +1,14 @@
 package training
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"firebench/kernels"
 	"firebench/net/dataset"
 	"firebench/net/graph"
 )
@@ -71,9 +75,9 @@ var Recipes = []Recipe{
 		Rate: 0.05, Policy: PolicyCosine, WarmUp: 1, HeadFactor: 1, Init: initLSUV,
 	},
 	{
-		Name: "finetune", Epochs: 12, Batch: 32, Accumulate: 1, Augment: dataset.Augment{Crop: true, Mirror: true},
-		SGD:  SGD{Form: PyTorch, Momentum: 0.9, WeightDecay: 5e-4, MaxNorm: 5},
-		Rate: 0.005, Policy: PolicyCosine, WarmUp: 0.5, HeadFactor: 5, LabelSmoothing: 0.1, Init: initXavier,
+		Name: "finetune", Epochs: 20, Batch: 32, Accumulate: 1, Augment: dataset.Augment{MinArea: 0.25, Mirror: true, Jitter: 0.2},
+		SGD:  SGD{Form: Caffe, Momentum: 0.9, WeightDecay: 2e-4, DecayBiases: true, MaxNorm: 5},
+		Rate: 0.005, Policy: PolicyCosine, WarmUp: 0.3, HeadFactor: 2, LabelSmoothing: 0.1, Init: initXavier,
 	},
 }
 
@@ -109,8 +113,8 @@ func (r Recipe) Check() error {
 		return fmt.Errorf("recipe: rate is %v, expected more than 0", r.Rate)
 	case r.Policy == PolicyPoly && !positive(r.Power):
 		return fmt.Errorf("recipe: power is %v, expected more than 0", r.Power)
-	case !(r.WarmUp >= 0 && r.WarmUp < float64(r.Epochs)):
-		return fmt.Errorf("recipe: the rate rises for %v epochs, expected less than all %d", r.WarmUp, r.Epochs)
+	case !(r.WarmUp >= 0 && r.WarmUp <= float64(r.Epochs)):
+		return fmt.Errorf("recipe: the rate rises for %v epochs, expected 0 to all %d", r.WarmUp, r.Epochs)
 	case !positive(r.HeadFactor):
 		return fmt.Errorf("recipe: factor of the head is %v, expected more than 0", r.HeadFactor)
 	}
@@ -127,9 +131,8 @@ func (r Recipe) Check() error {
 	return o.check()
 }
 
-// schedule returns the rate of each step, of which an epoch has so many.
-func (r Recipe) schedule(perEpoch int) (Schedule, error) {
-	steps := r.Epochs * perEpoch
+// schedule returns the rate of each of so many steps, which are all epochs.
+func (r Recipe) schedule(steps int) (Schedule, error) {
 	var s Schedule
 	switch r.Policy {
 	case PolicyLinear:
@@ -145,14 +148,14 @@ func (r Recipe) schedule(perEpoch int) (Schedule, error) {
 	default:
 		return nil, fmt.Errorf("recipe: unknown policy %q, expected one of %s", r.Policy, strings.Join(Policies, ", "))
 	}
-	if up := int(r.WarmUp * float64(perEpoch)); up > 0 {
+	if up := int(r.WarmUp * float64(steps) / float64(r.Epochs)); up > 0 {
 		s = WarmUp(s, up)
 	}
 	return s, nil
 }
 
-// headDeviation is the standard deviation of a new head's weights, as SqueezeNet's authors have it.
-const headDeviation = 0.01
+// HeadDeviation is the standard deviation of a new head's weights, as SqueezeNet's authors have it.
+const HeadDeviation = 0.01
 
 // initializer returns how weights are drawn; head is the node of the scores.
 func (r Recipe) initializer(head string) (func(p graph.Param) Initializer, error) {
@@ -162,10 +165,33 @@ func (r Recipe) initializer(head string) (func(p graph.Param) Initializer, error
 	}
 	return func(p graph.Param) Initializer {
 		if p.Node == head {
-			return Gaussian(headDeviation)
+			return Gaussian(HeadDeviation)
 		}
 		return by
 	}, nil
+}
+
+// Begin returns random weights for a run in dir to begin with, see Start, and the errors of pictures that cannot be read. A run
+// that has begun has other weights: what they are does not matter then.
+func (r Recipe) Begin(ctx context.Context, dir string, m *graph.Model, s *dataset.Split, seed uint64, o graph.Options) (p *Params, skipped []error, err error) {
+	if _, err := os.Stat(filepath.Join(dir, LastFile)); err == nil {
+		r.Init = initXavier // the fastest
+	}
+	var pictures []float32
+	if r.Init == initLSUV {
+		l, err := s.Loader(dataset.LoaderOptions{Batch: r.Batch, Train: true, Augment: r.Augment, Seed: seed})
+		if err != nil {
+			return nil, nil, err
+		}
+		defer l.Close()
+		b, err := l.Next(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		pictures, skipped = kernels.Data[float32](b.Input), b.Skipped
+	}
+	p, err = r.Start(m, seed, pictures, o)
+	return p, skipped, err
 }
 
 // Start returns weights for m to start training from. pictures are inputs, batch×H×W×C; only lsuv needs them.

@@ -2,6 +2,7 @@ package training
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -61,7 +62,8 @@ type Batch struct {
 	Labels []int     // of each image
 }
 
-// A Trainer changes the weights of a network, batch by batch. It has two plans' worth of goroutines: Close it.
+// A Trainer changes the weights of a network, batch by batch. Its plan has the memory that the network and its gradients need
+// for a batch. A Trainer has goroutines: Close it.
 type Trainer struct {
 	Options
 	params  *Params
@@ -107,26 +109,32 @@ func NewTrainer(p *Params, o Options) (*Trainer, error) {
 
 // bind finds the values of the plan, which runs m, that the trainer reads and writes.
 func (t *Trainer) bind(m *graph.Model) (err error) {
-	if t.sgd, err = newOptimizer(t.params, t.SGD, t.Factor, t.pool); err != nil {
-		return err
-	}
 	outputs := t.plan.Outputs()
 	t.loss, t.logits = outputs[0], outputs[1]
 	t.classes = t.logits.C
-	for i, v := range t.params.layers {
-		t.gradients, t.sums = append(t.gradients, nil), append(t.sums, nil)
-		if t.sgd.factors[i] == 0 {
-			continue
+	gradients := map[string][]float32{}
+	for i, v := range outputs[2:] {
+		gradients[m.Outputs[2+i]] = kernels.Pixel[float32](v, 0, 0, 0)
+	}
+	for _, v := range t.params.layers {
+		g := gradients[v.Node+".grad-weight"]
+		if g == nil { // several nodes use the weights, or none that the loss depends on
+			g = gradients[v.Node+".grad-weight.sum"]
 		}
-		g := outputs[2]
-		outputs = outputs[1:]
-		t.gradients[i] = kernels.Pixel[float32](g, 0, 0, 0)
-		if len(t.gradients[i]) != len(v.all) {
-			return fmt.Errorf("training: %s: gradient of %d values, expected %d", v.Node, len(t.gradients[i]), len(v.all))
-		}
+		var sum []float32
 		if t.Accumulate > 1 {
-			t.sums[i] = make([]float32, len(v.all))
+			sum = make([]float32, len(g))
 		}
+		t.gradients, t.sums = append(t.gradients, g), append(t.sums, sum)
+	}
+	factor := func(node string) float64 {
+		if t.gradients[t.params.index[node]] == nil {
+			return 0
+		}
+		return t.Factor(node)
+	}
+	if t.sgd, err = newOptimizer(t.params, t.SGD, factor, t.pool); err != nil {
+		return err
 	}
 	t.adding.of(t)
 	var ok bool
@@ -329,7 +337,7 @@ type masks struct {
 func (m *masks) fill(pool *workers.Pool, seed, batch uint64) {
 	if len(m.views) > 0 {
 		m.seed, m.batch = seed, batch
-		pool.Run(nil, m)
+		pool.Run(context.Background(), m)
 	}
 }
 
@@ -341,8 +349,8 @@ func (m *masks) Chunk(_, n int) {
 	var r rand.PCG
 	r.Seed(m.seed, m.batch*uint64(m.images)+uint64(n))
 	for i, v := range m.views {
-		drop := uint32(min(float64(m.rates[i])*(1<<32), math.MaxUint32))
-		keep := 1 / (1 - m.rates[i])
+		drop := int64(float64(m.rates[i]) * (1 << 32))
+		keep := math.Float32bits(1 / (1 - m.rates[i]))
 		for y := range v.H {
 			for x := range v.W {
 				random := uint64(0)
@@ -350,10 +358,8 @@ func (m *masks) Chunk(_, n int) {
 					if random >>= 32; c%2 == 0 { // half of a random number is enough for one value
 						random = r.Uint64()
 					}
-					p[c] = 0
-					if uint32(random) >= drop {
-						p[c] = keep
-					}
+					below := uint32((int64(uint32(random)) - drop) >> 63) // all bits, or none: a branch would be guessed wrong
+					p[c] = math.Float32frombits(keep &^ below)
 				}
 			}
 		}
