@@ -63,7 +63,7 @@ var catalog = []row{
 		recipes.PoolGradient, recipes.LRNGradient,
 	}, vec.F32, recipes.Tile{}, all},
 	{families{recipes.QPool, recipes.QElementwise}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
-	{families{recipes.Widen, recipes.QSpaceToDepth}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
+	{families{recipes.Widen, recipes.Gather, recipes.QSpaceToDepth}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
 	{families{recipes.QPeak}, vec.S16, recipes.Tile{}, isas{"avx2", "avx512", "neon"}},
 	{families{recipes.QPeak}, vec.U8, recipes.Tile{}, isas{"avx512vnni", "neondotprod"}},
 }

@@ -16,9 +16,9 @@
 // type has no benchmarks of it, because they would be another's: avx512-vnni has dot products
 // of bytes, and what it does with float32 is measured with isa=avx512.
 //
-// BenchmarkSparse has layers in f32 most of whose weights are zero, at random places: density is the share that is
-// kept, pattern=unstructured keeps single weights and pattern=vector those of an input for 32 output channels at a
-// time. It shows up to which density the algorithms that skip zeros pay:
+// BenchmarkSparse has layers most of whose weights are zero, at random places: density is the share that is
+// kept, pattern=unstructured keeps single weights, in f32 alone, and pattern=vector those of an input for 32 output
+// channels at a time. It shows up to which density the algorithms that skip zeros pay:
 //
 //	go test -run '^$' -bench 'Sparse/net=squeezenet1.0$/layer=conv10$' ./bench
 //	go run ./bench/run -preset sparse    records them, and firebench/compare prints the break-even of each layer

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	plans.close()
+	trainers.close()
 	if code == 0 && pattern != "" {
 		if err := met.check(pattern, topLevel); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)

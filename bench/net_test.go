@@ -11,6 +11,7 @@ import (
 	"firebench/kernels"
 	"firebench/net/compression"
 	"firebench/net/graph"
+	"firebench/net/training"
 )
 
 // seed makes every run use the same weights and images.
@@ -41,12 +42,14 @@ type planKey struct {
 	batch   int
 	keepAll bool
 	weights kernels.WeightsType
+	train   bool // with gradients
 }
 
 var plans planCache
 
-// maxPlans bounds the memory: four instruction sets with two algorithms.
-const maxPlans = 8
+// maxPlans bounds the memory: four instruction sets with two algorithms. Plans with gradients take several times as much
+// of it: there are at most maxTraining among them.
+const maxPlans, maxTraining = 8, 2
 
 // A source keeps the weights of the network in use for its next plan: generating or reading them
 // takes longer than packing them.
@@ -70,7 +73,7 @@ func (s source) Layer(p graph.Param) (kernels.Weights, error) {
 
 // get returns the plan of a network of a type with a random image, which has run once. keepAll is graph.Options.KeepAll: each step can then run alone.
 func (c *planCache) get(b testing.TB, n *network, t *numberType, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
-	return c.compiled(b, n, set, planKey{t, set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll, kernels.Float32Weights})
+	return c.compiled(b, n, set, planKey{typ: t, isa: set.ISA, algo: algo, threads: runtime.GOMAXPROCS(0), batch: batch, keepAll: keepAll})
 }
 
 // compiled does so for the kernels of set, which key names.
@@ -79,12 +82,22 @@ func (c *planCache) compiled(b testing.TB, n *network, set *kernels.Set, key pla
 	if p := c.plans[key]; p != nil {
 		return p
 	}
-	if len(c.plans) >= maxPlans {
+	if len(c.plans) >= maxPlans || key.train && c.trainings() >= maxTraining {
 		c.drop()
 	}
-	p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: key.algo, WeightsType: key.weights, Threads: key.threads, Batch: key.batch, KeepAll: key.keepAll})
+	var err error
+	if key.train {
+		if m, w, err = training.Backward(training.BackwardOptions{}).Apply(m, w); err != nil {
+			b.Skip(err) // a file may have layers without gradients
+		}
+	}
+	p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: key.algo, WeightsType: key.weights, Threads: key.threads, Batch: key.batch, KeepAll: key.keepAll, Train: key.train})
 	if err != nil {
 		b.Fatal(err)
+	}
+	if key.train {
+		target, _ := p.Node(training.Target)
+		aim(target)
 	}
 	fill(p.Input())
 	if err := p.Run(); err != nil {
@@ -92,6 +105,22 @@ func (c *planCache) compiled(b testing.TB, n *network, set *kernels.Set, key pla
 	}
 	c.plans[key] = p
 	return p
+}
+
+// training returns the plan of a network in float32 with its gradients, which has run once on random images. Each step can run alone.
+func (c *planCache) training(b testing.TB, n *network, set *kernels.Set, algo string) *graph.Plan {
+	return c.compiled(b, n, set, planKey{typ: float32Type, isa: set.ISA, algo: algo, threads: runtime.GOMAXPROCS(0), batch: layerBatch, keepAll: true, train: true})
+}
+
+// trainings returns how many plans have gradients.
+func (c *planCache) trainings() int {
+	n := 0
+	for key := range c.plans {
+		if key.train {
+			n++
+		}
+	}
+	return n
 }
 
 // model returns the model of a network and a type with its weights, and drops the plans of others.
@@ -201,7 +230,7 @@ func BenchmarkWeightsType(b *testing.B) {
 		for _, weights := range kernels.WeightsTypes() {
 			sub(b, fmt.Sprintf("batch=1/type=%s/weights=%v", float32Type.name, weights), func(b *testing.B) {
 				float32Type.eachISA(b, func(b *testing.B, set *kernels.Set) {
-					p := plans.compiled(b, n, set, planKey{float32Type, set.ISA, kernels.Auto, runtime.GOMAXPROCS(0), 1, false, weights})
+					p := plans.compiled(b, n, set, planKey{typ: float32Type, isa: set.ISA, algo: kernels.Auto, threads: runtime.GOMAXPROCS(0), batch: 1, weights: weights})
 					off, found := 0.0, weights == kernels.Float32Weights
 					for _, s := range p.Steps() {
 						off = max(off, s.WeightsError)
@@ -247,7 +276,8 @@ func BenchmarkStage(b *testing.B) {
 // BenchmarkLayer measures every layer of every network on its own, convolutions
 // with each algorithm that can compute them. A layer that runs alone finds its data in
 // the cache as far as that fits; in the middle of a network it may not. Layers have the same
-// names in all types; some are in int8 alone, those that convert values.
+// names in all types; some are in int8 alone, those that convert values. The passes of a layer in training are measured
+// on a batch: forward, and the gradients by its input and its weights.
 func BenchmarkLayer(b *testing.B) {
 	eachNet(b, func(b *testing.B, n *network) {
 		for _, t := range n.types { // not within a layer: all plans of both would be in memory
@@ -274,6 +304,15 @@ func BenchmarkLayer(b *testing.B) {
 						})
 					})
 				}
+			}
+		}
+		if slices.Contains(n.types, float32Type) {
+			infos, err := n.Infer()
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, info := range infos {
+				benchmarkPasses(b, n, info.Name, info.Layer.Op())
 			}
 		}
 	})

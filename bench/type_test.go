@@ -68,7 +68,7 @@ var (
 // units are those that this package adds to testing's, but for pick, of which neither value is better, and
 // weights-error-%, of which less is.
 func units() []string {
-	all := []string{"peak-%", "GB/s", "read-%"}
+	all := []string{"peak-%", "GB/s", "read-%", "images/s"}
 	for _, t := range numberTypes {
 		all = append(all, t.rate, t.intensity, t.busy)
 	}

@@ -19,8 +19,8 @@ type Problem struct {
 	ReLU     bool // whether the output is max(0, ·) of the convolution
 
 	// Sparsity is the share of the weights that are zero, from 0 to 1. RowSparsity is that of the rows of
-	// panels that are zero, in vectors: a row has the weights of one input for all output channels of a tile.
-	// NewConv counts both in float32 weights; quantized ones have 0.
+	// panels that are zero, in vectors: a row has the weights of one input for all output channels of a tile, or
+	// of rowWidth channels where they are quantized. NewConv counts both in weights of float32 and of integers.
 	Sparsity, RowSparsity float64
 	WeightsType           WeightsType // of the packed weights; only float32 values may have another one than float32
 }
@@ -128,9 +128,10 @@ type algorithm struct {
 	// has cache bytes. ok is false if the algorithm cannot compute p with the kernels of set.
 	cycles func(set *Set, p Problem, cache int) (cycles int, ok bool)
 
-	// pack packs weights for p, which the algorithm can compute. It returns neither a Conv nor an error
-	// if these very weights are an obstacle to this algorithm, but not to another one.
-	pack func(set *Set, p Problem, w Weights) (Conv, error)
+	// pack packs weights for p, which the algorithm can compute; q is w as integers if p is quantized. It
+	// returns neither a Conv nor an error if these very weights are an obstacle to this algorithm, but not
+	// to another one.
+	pack func(set *Set, p Problem, w Weights, q quantized) (Conv, error)
 
 	// loader returns a Loader without weights for p, which the algorithm can compute. It is nil if packed
 	// weights depend on more than that.
@@ -138,8 +139,8 @@ type algorithm struct {
 }
 
 // packLoaded is the function pack of an algorithm that has the function loader.
-func packLoaded(loader func(set *Set, p Problem) Loader) func(set *Set, p Problem, w Weights) (Conv, error) {
-	return func(set *Set, p Problem, w Weights) (Conv, error) {
+func packLoaded(loader func(set *Set, p Problem) Loader) func(set *Set, p Problem, w Weights, q quantized) (Conv, error) {
+	return func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
 		c := loader(set, p)
 		return c, c.Load(w)
 	}
@@ -147,7 +148,7 @@ func packLoaded(loader func(set *Set, p Problem) Loader) func(set *Set, p Proble
 
 // algorithms is the table of all algorithms. Those named direct can compute every problem of their
 // types.
-var algorithms = []algorithm{direct, winogradAlgorithm, rowAlgorithm, sparse, weightOnly, qdirect, qwinograd}
+var algorithms = []algorithm{direct, winogradAlgorithm, rowAlgorithm, sparse, weightOnly, qdirect, qwinograd, qrows}
 
 // Auto is the name that stands for the algorithm that Pick returns.
 const Auto = "auto"
@@ -248,11 +249,17 @@ func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 		return nil, err
 	}
 	p.Sparsity, p.RowSparsity = 0, 0
-	if p.floats() {
-		p.Sparsity = sparsity(w.Values)
-		if p.Sparsity > 0 {
-			p.RowSparsity = rowSparsity(set, p.ConvShape, w.Values)
+	var q quantized
+	switch {
+	case p.floats():
+		p.Sparsity, p.RowSparsity = zeros(p.ConvShape, w.Values, newBlocks(&set.F32.RowConv, p.ConvShape, 0))
+	case p.quantized():
+		var err error
+		if q, err = quantize(p, w); err != nil {
+			return nil, err
 		}
+		spans, _ := spansOf(newBlocks(&set.U8.Conv, p.ConvShape, 0))
+		p.Sparsity, p.RowSparsity = zeros(p.ConvShape, q.values, spans)
 	}
 	best, ok := pick(set, p, Level2())
 	if !ok {
@@ -265,11 +272,11 @@ func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 			}
 		}
 	}
-	conv, err := best.pack(set, p, w)
+	conv, err := best.pack(set, p, w, q)
 	for i := 0; conv == nil && err == nil; i++ {
 		if a := algorithms[i]; a.name != best.name {
 			if _, ok := a.cycles(set, p, Level2()); ok {
-				conv, err = a.pack(set, p, w)
+				conv, err = a.pack(set, p, w, q)
 			}
 		}
 	}
@@ -330,15 +337,26 @@ func (p Problem) Check() error {
 	return nil
 }
 
-// sparsity returns the share of weights that are zero.
-func sparsity(weights []float32) float64 {
-	zeros := 0
+// zeros returns the shares of weights and of rows of panels that are zero; blocks have the panels. Rows count
+// by their length.
+func zeros[W float32 | int8](s ConvShape, weights []W, blocks []block) (sparsity, rowSparsity float64) {
+	n := 0
 	for _, w := range weights {
 		if w == 0 {
-			zeros++
+			n++
 		}
 	}
-	return float64(zeros) / float64(len(weights))
+	if n == 0 {
+		return 0, 0
+	}
+	var kept []int32
+	rows, all := 0, 0
+	for _, b := range blocks {
+		kept = appendKept(kept[:0], &b, s, weights)
+		rows += len(kept) * b.tile
+		all += s.K() * b.tile
+	}
+	return float64(n) / float64(len(weights)), 1 - float64(rows)/float64(all)
 }
 
 // maxPixels bounds an image, so that estimates fit an int of 64 bits.

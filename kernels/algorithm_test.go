@@ -27,11 +27,15 @@ func TestCheckAlgorithm(t *testing.T) {
 
 // TestSkipsZeros: what skips zeros is a candidate where there are some, and only there.
 func TestSkipsZeros(t *testing.T) {
-	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
-		p := kernels.Problem{ConvShape: kernels.ConvShape{In: 64, Out: 64, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}, H: 13, W: 13}
-		without := kernels.Candidates(set, p)
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		p, q := conv(13, 13, 64, 64, 3, 1, 1, 1).problem(), qconv(conv(13, 13, 64, 64, 3, 1, 1, 1), 0, 0).problem()
+		without := slices.Concat(kernels.Candidates(set, p), kernels.Candidates(set, q))
 		p.Sparsity, p.RowSparsity = 0.5, 0.5
-		with := kernels.Candidates(set, p)
+		q.Sparsity, q.RowSparsity = 0.5, 0.5
+		with := slices.Concat(kernels.Candidates(set, p), kernels.Candidates(set, q))
+		if !slices.Contains(kernels.Candidates(set, q), "rows") {
+			t.Errorf("rows are no candidate for %+v", q)
+		}
 		for _, algo := range append(kernels.Algorithms(), kernels.Auto) {
 			want := slices.Contains(with, algo) && !slices.Contains(without, algo)
 			if got := kernels.SkipsZeros(algo); got != want {
@@ -102,6 +106,28 @@ func TestPick(t *testing.T) {
 		} {
 			if got := kernels.Pick(set, c.c.problem()); got != c.want {
 				t.Errorf("Pick of %v is %s, want %s", c.c, got, c.want)
+			}
+		}
+		// Quantized layers with a third of their rows of weights, nearly all, and a tenth.
+		for _, c := range []struct {
+			c       convCase
+			density float64
+			rows    bool
+		}{
+			{conv(27, 27, 384, 64, 1, 1, 0, 1), 1. / 3, true},
+			{conv(13, 13, 512, 1000, 1, 1, 0, 1), 1. / 3, true},
+			{conv(27, 27, 384, 64, 1, 1, 0, 1), 0.99, false},
+			{conv(27, 27, 64, 256, 3, 1, 1, 1), 0.1, true},
+			{conv(27, 27, 64, 256, 3, 1, 1, 1), 0.99, false},
+		} {
+			p := qconv(c.c, 0, 0).problem()
+			want := "rows"
+			if !c.rows {
+				want = kernels.Pick(set, p)
+			}
+			p.Sparsity, p.RowSparsity = 1-c.density, 1-c.density
+			if got := kernels.Pick(set, p); got != want {
+				t.Errorf("Pick of %v, density %g, is %s, want %s", c.c, c.density, got, want)
 			}
 		}
 	})

@@ -71,25 +71,25 @@ func TestQuantizedCycles(t *testing.T) {
 		set                                   *Set
 		direct, winograd                      int // cycles
 	}{
-		// 169 pixels · 288 pairs · 12 vectors / 2. 16 tiles · (36 elements · (32+1) pairs · 12 vectors / 2
+		// 169 pixels · (288 pairs · 12 vectors / 2 + 4 for each vector of outputs). 16 tiles · (36 elements · (32+1) pairs · 12 vectors / 2
 		// + 90 for each of 4 vectors of inputs + 110 for each of 12 of outputs).
-		{"3×3", 64, 96, 3, 1, 1, 1, 13, pairs, 169 * 288 * 6, 16 * (36*33*6 + 90*4 + 110*12)},
+		{"3×3", 64, 96, 3, 1, 1, 1, 13, pairs, 169 * (288*6 + 12*4), 16 * (36*33*6 + 90*4 + 110*12)},
 		// Vectors of 64 bytes take a cycle each.
-		{"3×3, fours", 64, 96, 3, 1, 1, 1, 13, fours, 169 * 144 * 6, 16 * (36*33*6 + 90*4 + 110*6)},
+		{"3×3, fours", 64, 96, 3, 1, 1, 1, 13, fours, 169 * (144*6 + 6*4), 16 * (36*33*6 + 90*4 + 110*6)},
 		// One tile: 36·128·64 weights of 2 bytes come from beyond the cache, 6 bytes a cycle.
-		{"3×3, one tile", 64, 128, 3, 1, 1, 1, 4, fours, 16 * 144 * 8, 36*64*128*2/6 + 90*4 + 110*8},
+		{"3×3, one tile", 64, 128, 3, 1, 1, 1, 4, fours, 16 * (144*8 + 8*4), 36*64*128*2/6 + 90*4 + 110*8},
 		// 111×111 outputs in 37×37 tiles; 12 channels of the phases are 6 pairs. A row of 21 inputs is 11
 		// pairs, or 6 fours.
-		{"7×7/2", 3, 96, 7, 2, 0, 1, 227, pairs, 111 * 111 * 77 * 6, 37 * 37 * (36*7*6 + 90 + 110*12)},
-		{"7×7/2, fours", 3, 96, 7, 2, 0, 1, 227, fours, 111 * 111 * 42 * 6, 37 * 37 * (36*7*6 + 90 + 110*6)},
+		{"7×7/2", 3, 96, 7, 2, 0, 1, 227, pairs, 111 * 111 * (77*6 + 12*4), 37 * 37 * (36*7*6 + 90 + 110*12)},
+		{"7×7/2, fours", 3, 96, 7, 2, 0, 1, 227, fours, 111 * 111 * (42*6 + 6*4), 37 * 37 * (36*7*6 + 90 + 110*6)},
 		// 7×7 tiles; four subkernels of 3×3 taps.
-		{"5×5", 64, 192, 5, 1, 2, 1, 27, pairs, 729 * 800 * 12, 49 * (36*129*12 + 90*16 + 110*24)},
-		{"5×5, fours", 64, 192, 5, 1, 2, 1, 27, fours, 729 * 400 * 12, 49 * (36*129*12 + 90*16 + 110*12)},
-		{"5×5, two groups", 96, 256, 5, 1, 2, 2, 27, pairs, 729 * 600 * 16, 49 * (36*97*16 + 90*24 + 110*32)},
-		{"5×5, one tile", 16, 1024, 5, 1, 2, 1, 4, pairs, 16 * 200 * 64, 36*4*16*1024*2/6 + 90*4 + 110*128},
+		{"5×5", 64, 192, 5, 1, 2, 1, 27, pairs, 729 * (800*12 + 24*4), 49 * (36*129*12 + 90*16 + 110*24)},
+		{"5×5, fours", 64, 192, 5, 1, 2, 1, 27, fours, 729 * (400*12 + 12*4), 49 * (36*129*12 + 90*16 + 110*12)},
+		{"5×5, two groups", 96, 256, 5, 1, 2, 2, 27, pairs, 729 * (600*16 + 32*4), 49 * (36*97*16 + 90*24 + 110*32)},
+		{"5×5, one tile", 16, 1024, 5, 1, 2, 1, 4, pairs, 16 * (200*64 + 128*4), 36*4*16*1024*2/6 + 90*4 + 110*128},
 		// 10×10 tiles of 3×3 outputs; four subkernels of 4×4 taps.
-		{"7×7", 64, 64, 7, 1, 3, 1, 28, pairs, 784 * 1568 * 4, 100 * (36*129*4 + 90*16 + 110*8)},
-		{"2×2", 16, 16, 2, 1, 0, 1, 21, fours, 400 * 16, none},
+		{"7×7", 64, 64, 7, 1, 3, 1, 28, pairs, 784 * (1568*4 + 8*4), 100 * (36*129*4 + 90*16 + 110*8)},
+		{"2×2", 16, 16, 2, 1, 0, 1, 21, fours, 400 * (16 + 4), none},
 	} {
 		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: c.stride, Pad: Pad(c.pad), Groups: c.groups}, H: c.size, W: c.size}
 		p.Src, p.Dst = Type{Element: Uint8, Scale: 1}, Type{Element: Uint8, Scale: 1}
@@ -99,6 +99,51 @@ func TestQuantizedCycles(t *testing.T) {
 		got, ok := qwinograd.cycles(c.set, p, 1<<20)
 		if ok != (c.winograd != none) || ok && got != c.winograd {
 			t.Errorf("%s: Winograd's algorithm takes %d cycles, %v, want %d", c.what, got, ok, c.winograd)
+		}
+	}
+}
+
+// TestQuantizedRowCycles does the same for rows of zeros among quantized weights.
+func TestQuantizedRowCycles(t *testing.T) {
+	gather := func(_, _, _ *uint8, _, _ *int32, _, _, _, _ int) {}
+	pairs := &Set{U8: &U8{Lanes: 8, Bytes: 32, Gather: gather}}
+	pairs.U8.Conv.Group = 2
+	fours := &Set{U8: &U8{Lanes: 16, Bytes: 32, Gather: gather}}
+	fours.U8.Conv.Group = 4
+	ones := &Set{U8: &U8{Lanes: 1, Bytes: 1, Gather: gather}}
+	ones.U8.Conv.Group = 1
+	const none = -1
+	for _, c := range []struct {
+		what                     string
+		set                      *Set
+		in, out, k, groups, size int
+		rowSparsity              float64
+		cycles                   int
+	}{
+		{"dense", pairs, 64, 96, 3, 1, 13, 0, none},
+		{"few inputs", pairs, 30, 96, 3, 2, 13, 0.75, none},
+		{"no kernel that moves inputs", &Set{U8: &U8{Lanes: 8}}, 64, 96, 3, 1, 13, 0.75, none},
+		// 16 of 64 inputs, 8 pairs, for 12 vectors / 2, and 4 for each of 12 vectors. Of a chunk's 16 inputs the first and
+		// a quarter of 15 have weights: 16/4.75 chunks, of 2 cycles, for each of 3 spans.
+		{"1×1", pairs, 64, 96, 1, 1, 13, 0.75, 169*(8*6+12*4) + 169*16*3*2*100/475},
+		{"1×1, fours", fours, 64, 96, 1, 1, 13, 0.75, 169*(4*6+6*4) + 169*16*3*2*100/475},
+		{"1×1, one value at a time", ones, 64, 96, 1, 1, 13, 0.75, 169*(16*48+96*4) + 169*16*3*2*16*100/475},
+		{"part of a group is a group", fours, 72, 96, 1, 1, 13, 0.75, 169*(5*6+6*4) + 169*18*3*2*100/475},
+		// Two groups have two spans each, of 48 outputs.
+		{"3×3, two groups", pairs, 64, 96, 3, 2, 13, 0.5, 169*(72*6+12*4) + 169*144*4*2*10/85},
+		{"no weights", pairs, 64, 96, 1, 1, 13, 1, 169 * 12 * 4},
+		// A quarter of the weights comes from beyond the cache, 6 bytes a cycle.
+		{"weights not in the cache", pairs, 4096, 4096, 1, 1, 1, 0.75, 1024*4096/6 + 1024*128*2*100/475},
+	} {
+		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: 1, Pad: Pad(c.k / 2), Groups: c.groups}, H: c.size, W: c.size}
+		p.Src, p.Dst = Type{Element: Uint8, Scale: 1}, Type{Element: Uint8, Scale: 1}
+		p.Sparsity, p.RowSparsity = c.rowSparsity, c.rowSparsity
+		if got, ok := qrows.cycles(c.set, p, 1<<20); ok != (c.cycles != none) || ok && (got < c.cycles-1 || got > c.cycles+1) {
+			t.Errorf("%s: %d cycles, %v, want %d", c.what, got, ok, c.cycles)
+		}
+		p.Src, p.Dst = Type{}, Type{}
+		if _, ok := qrows.cycles(c.set, p, 1<<20); ok {
+			t.Errorf("%s: computes float32", c.what)
 		}
 	}
 }

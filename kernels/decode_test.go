@@ -68,6 +68,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"D1 /4", "SHL", ""},
 	{"FF /1", "DEC", ""},
 
+	{"VEX.128.0F.WIG 10 /r", "VMOVUPS", "AVX"},
 	{"VEX.128.0F.WIG 11 /r", "VMOVUPS", "AVX"},
 	{"VEX.128.0F.WIG 17 /r", "VMOVHPS", "AVX"},
 	{"VEX.128.0F.WIG 77", "VZEROUPPER", "AVX"},
@@ -75,6 +76,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.128.66.0F.WIG 6A /r", "VPUNPCKHDQ", "AVX"},
 	{"VEX.128.66.0F.W0 6E /r", "VMOVD", "AVX"},
 	{"VEX.128.66.0F.W1 7E /r", "VMOVQ", "AVX"},
+	{"VEX.128.66.0F38.WIG 00 /r", "VPSHUFB", "AVX"},
 	{"VEX.256.0F.WIG 10 /r", "VMOVUPS", "AVX"},
 	{"VEX.256.0F.WIG 11 /r", "VMOVUPS", "AVX"},
 	{"VEX.256.0F.WIG 14 /r", "VUNPCKLPS", "AVX"},
@@ -329,7 +331,7 @@ func modRMSize(code []byte) (int, error) {
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRB LDRH LDRSW LDUR LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCMGT FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TRN1 TRN2 UMAX USHLL UXTL UZP1`)
+	AND DUP EOR FADD FCMEQ FCMGT FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TBL TRN1 TRN2 UMAX USHLL UXTL UXTL2 UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

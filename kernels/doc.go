@@ -34,8 +34,8 @@
 //
 // # Aliasing
 //
-// A destination must not overlap a source, except that [BindReLU] and [BindAdd] may work in place:
-// their destination may be the same view as a source.
+// A destination must not overlap a source, except that [BindReLU], [BindAdd], [BindMul] and
+// [BindReLUGradient] may work in place: their destination may be the same view as a source.
 //
 // # Rounding
 //
@@ -66,10 +66,17 @@
 // pooling keeps a NaN that is the first element of a window, and may ignore one elsewhere; where
 // zeros of both signs are the maximum, either may be the result.
 //
+// # Gradients
+//
+// Training needs the gradient of each operation's input, given that of its result. Most have a task of their
+// own, such as [BindMaxPoolGradient]. That of a convolution's input is another convolution, see
+// [ConvShape.Transposed], of the gradient that [BindDilate] has dilated where the stride is not 1. The weights of
+// a [Loader] change from step to step. All gradients have the same bits on any number of threads.
+//
 // # Concurrency
 //
-// A [Conv] is immutable. A [workers.Task] has scratch memory of its own: it must not run twice at
-// the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
+// A [Conv] is immutable, unless it is a [Loader]. A [workers.Task] has scratch memory of its own: it
+// must not run twice at the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
 // so one call of a kernel is short: it takes microseconds.
 //
 // # Instruction sets

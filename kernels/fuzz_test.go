@@ -174,7 +174,7 @@ func FuzzWinograd(f *testing.F) {
 }
 
 // FuzzSparse compares the algorithms that skip zeros with the reference and with the direct one, for any
-// small shape, in any layout, at any density.
+// small shape, in any layout, at any density, for float32 and for quantized values.
 func FuzzSparse(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), uint16(0x1111), byte(0), byte(4), byte(5), byte(77), byte(0), byte(0), byte(0))
@@ -202,12 +202,16 @@ func FuzzSparse(f *testing.F) {
 			for _, algo := range sparseAlgorithms {
 				sparseCase{c, algo, float64(density) / 255}.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3))
 			}
+			if c.In/g >= leastRows {
+				q := qrows(c, int32(dstLayout), int32(srcLayout), min(float64(density)/255, someZeros))
+				q.test(t, set, "rows", fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3))
+			}
 		}
 	})
 }
 
-// FuzzPool does for maximum and average pooling, of float32 and of quantized values, what FuzzDirect
-// does for convolutions.
+// FuzzPool does for maximum and average pooling, of float32 and of quantized values, and for their gradients,
+// what FuzzDirect does for convolutions.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(2), byte(1), uint16(0x0000), true, false, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
@@ -238,6 +242,7 @@ func FuzzPool(f *testing.F) {
 			}
 			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, 0), fuzzed(threads, 1, 3)
 			p.test(t, set, dst, src, threads)
+			p.testGradient(t, set, dst, src, threads)
 			qpoolCase{p, u8(0.1, int32(srcLayout)), u8(0.07, int32(dstLayout))}.test(t, set, dst, src, threads)
 		}
 	})

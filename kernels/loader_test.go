@@ -214,9 +214,6 @@ func testInputGradient(t *testing.T, set *kernels.Set, c convCase) {
 // are larger than the kernel, and images of all sizes.
 func TestTransposed(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
-		if kerneltest.SkipSlow(t, set); testing.Short() && set.ISA != kernels.Scalar {
-			return
-		}
 		for _, k := range [][2]int{{1, 1}, {3, 3}, {2, 3}, {1, 3}} {
 			for stride := 1; stride <= 3; stride++ {
 				for _, pad := range []kernels.Padding{{}, kernels.Pad(1), {Top: 2, Right: 1}, {Left: 2, Bottom: 3}, {Bottom: 1}} {

@@ -2,6 +2,8 @@ package kernels_test
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 
 	"firebench/kernels"
@@ -47,7 +49,7 @@ func TestLRNGradientChannels(t *testing.T) {
 	})
 }
 
-// TestLRNGradientLayouts reads from and writes to every layout, in batches, on one thread and on several.
+// TestLRNGradientLayouts reads from and writes to every layout, in batches.
 func TestLRNGradientLayouts(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for i, dst := range layouts {
@@ -57,8 +59,85 @@ func TestLRNGradientLayouts(t *testing.T) {
 				})
 			}
 		}
+	})
+}
+
+// TestLRNGradientDigest: the bits are the same on any number of threads, and on all instruction sets with a fused
+// multiply-add.
+func TestLRNGradientDigest(t *testing.T) {
+	want := map[bool]string{}
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 3; threads++ {
-			testLRNGradient(t, set, alexLRN(5), random(1, 2, 30, 29, 67), layout{halo: 1}, layout{}, threads)
+			src, grad := random(1, 2, 24, 25, 64), random(2, 2, 24, 25, 64)
+			dst := kernels.NewView(kernels.Type{}, 2, 24, 25, 64, 1)
+			task, err := kernels.BindLRNGradient(set, alexLRN(5), dst, src.dense(), grad.dense(), threads)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if chunks := task.Chunks(); chunks < threads {
+				t.Errorf("%d chunks for %d threads test nothing", chunks, threads)
+			}
+			run(task, threads)
+			fused := set.ISA != kernels.Scalar
+			if want[fused] == "" {
+				want[fused] = digest(values(dst))
+			}
+			if got := digest(values(dst)); got != want[fused] {
+				t.Errorf("%d threads: digest %s, want %s", threads, got, want[fused])
+			}
+		}
+	})
+}
+
+// TestLRNGradientKernels compares the two kernels with the loops that F32 documents them by, between guard
+// pages: exactly, but for what the multiply-adds of the scalar kernels round.
+func TestLRNGradientKernels(t *testing.T) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+		const pixels, gap, scale, k = 2, 3, 0.125, 1.5
+		mulAdd, sqrt := mulAdd(set.ISA), func(x float32) float32 { return float32(math.Sqrt(float64(x))) }
+		counts := channelCounts(set)
+		size := pixels * (counts[len(counts)-1] + 2*gap + 6)
+		dstMem, termsMem, srcMem, gradMem, squareMem := guarded(t, size), guarded(t, size), guarded(t, size), guarded(t, size), guarded(t, size)
+		x, g, sq := kerneltest.Random(1, size), kerneltest.Random(2, size), kerneltest.Random(3, size)
+		for i := range sq {
+			sq[i] *= sq[i]
+		}
+		for i, channels := range counts {
+			for side := range sides {
+				size := 1 + 2*((i+side)%4)
+				dstPixel, srcPixel, gradPixel, squaresPixel := channels+i%2*gap, channels+i/2%2*gap, channels+(i+side)%2*2*gap, channels+size-1
+				at := func(pixel int) int { return (pixels-1)*pixel + channels }
+				dst, terms := dstMem.blank(side, at(dstPixel)), termsMem.blank(side, at(squaresPixel))
+				src, grad := srcMem.load(side, x[:at(srcPixel)]), gradMem.load(side, g[:at(gradPixel)])
+				squares := squareMem.load(side, sq[:at(squaresPixel)+size-1])
+				set.F32.LRNTerms(&dst[0], &terms[0], &src[0], &grad[0], &squares[0], pixels, channels, dstPixel, srcPixel, gradPixel, squaresPixel, size, scale, k)
+				what := fmt.Sprintf("%d channels, size %d, %s", channels, size, sides[side])
+				sum := func(values []float32, p, c int) (sum float32) {
+					for _, v := range values[p*squaresPixel+c:][:size] {
+						sum += v
+					}
+					return sum
+				}
+				base := func(p, c int) float32 { return mulAdd(scale, sum(squares, p, c), k) }
+				first := func(p, c int) float32 {
+					root := sqrt(base(p, c))
+					return grad[p*gradPixel+c] / float32(root*sqrt(root))
+				}
+				compareRows(t, "LRNTerms of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 { return float64(first(p, c)) }, nil)
+				compareRows(t, "terms of "+what, terms, pixels, channels, squaresPixel, func(p, c int) float64 {
+					return float64(float32(first(p, c)*src[p*srcPixel+c]) / base(p, c))
+				}, nil)
+
+				want := slices.Clone(dst)
+				for p := range pixels {
+					for c := range channels {
+						y := &want[p*dstPixel+c]
+						*y = mulAdd(-float32(src[p*srcPixel+c]*scale), sum(squares, p, c), *y)
+					}
+				}
+				set.F32.LRNGradient(&dst[0], &src[0], &squares[0], pixels, channels, dstPixel, srcPixel, squaresPixel, size, scale)
+				compareRows(t, "LRNGradient of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 { return float64(want[p*dstPixel+c]) }, nil)
+			}
 		}
 	})
 }

@@ -106,6 +106,9 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 		task, err := op.Bind(qdst, qsrc, threads)
 		add("quantized convolution, "+algo, task, err)
 	}
+	for _, k := range []int{1, 3} {
+		add(fmt.Sprintf("quantized convolution %d×%d, rows", k, k), bindRows(t, set, conv(28, 28, c, 40, k, 1, 1, 1), threads), nil)
+	}
 	half := kernels.NewView(kernels.Type{}, 1, 14, 14, c, 1)
 	pool := kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}
 	task, err := kernels.BindMaxPool(set, pool, half, src, threads)
@@ -118,6 +121,23 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 	add("add", task, err)
 	task, err = kernels.BindReLU(set, dst, src, threads)
 	add("ReLU", task, err)
+	task, err = kernels.BindMul(set, dst, src, other, threads)
+	add("multiply", task, err)
+	task, err = kernels.BindReLUGradient(set, dst, src, other, threads)
+	add("gradient of ReLU", task, err)
+	task, err = kernels.BindMaxPoolGradient(set, pool, dst, src, half, kernels.NewView(kernels.Type{}, 1, 14, 14, c, 0), threads)
+	add("gradient of maximum pooling", task, err)
+	task, err = kernels.BindAvgPoolGradient(set, pool, dst, half, threads)
+	add("gradient of average pooling", task, err)
+	task, err = kernels.BindLRNGradient(set, alexLRN(5), dst, src, other, threads)
+	add("gradient of LRN", task, err)
+	task, err = kernels.BindDilate(dst, half, 2, threads)
+	add("dilation", task, err)
+	logits, classes := kernels.NewView(kernels.Type{}, 3, 1, 1, c, 0), kernels.NewView(kernels.Type{}, 3, 1, 1, c, 0)
+	task, err = kernels.BindCrossEntropy(kernels.NewView(kernels.Type{}, 3, 1, 1, 1, 0), logits, classes)
+	add("cross-entropy", task, err)
+	task, err = kernels.BindCrossEntropyGradient(kernels.NewView(kernels.Type{}, 3, 1, 1, c, 0), logits, classes)
+	add("gradient of cross-entropy", task, err)
 	task, err = kernels.BindCopy(dst, src, threads)
 	add("copy", task, err)
 	task, err = kernels.BindSoftmax(dst, src)

@@ -160,12 +160,13 @@ func (p Problem) order(w Weights, transposed bool) (o order, bias []float32, err
 // panel are often a multiple of 4 KiB apart: many such rows do not stay in the cache together.
 func packPanel(panel, weights []float32, w order, b *block, in, taps int) {
 	const channels = 16
+	first := w.at(b.out)
 	for ci := 0; ci < in; ci += channels {
 		rows := min(channels, in-ci)
 		for tap := range taps {
 			out := panel[(tap*in+ci)*b.tile:][:rows*b.tile]
 			for n := range b.width {
-				at := w.at(b.out+n) + ci*w.in + tap*w.tap
+				at := first + n*w.out + ci*w.in + tap*w.tap
 				for i := range rows {
 					out[i*b.tile+n] = weights[at+i*w.in]
 				}

@@ -132,6 +132,18 @@ func TestPartialQuantized(t *testing.T) {
 		testParts(t, "ReLU", 1, 1, value[uint8]{a.tensor, typeA, nil}, []value[uint8]{a}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 			return kernels.BindReLU(set, dst, srcs[0], 1)
 		})
+		rows := qrows(conv(h, w, c, 40, 3, 2, 0, 1), typeA.Zero, 0, 0.3)
+		p := rows.problem()
+		p.Src, p.Dst = typeA, typeSum
+		op, err := kernels.NewConv(set, "rows", p, rows.data().weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := rows.output()
+		out.n = n
+		testParts(t, "rows", 3, 2, value[uint8]{out, typeSum, nil}, []value[uint8]{a}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+			return op.Bind(dst, srcs[0], 2)
+		})
 		numbers := value[float32]{a.tensor, kernels.Type{}, kerneltest.Random(1, n*h*w*c)}
 		testParts(t, "quantize", 1, 1, sum, []value[float32]{numbers}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 			return kernels.BindQuantize(set, dst, srcs[0], 1)

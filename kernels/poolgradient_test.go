@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"firebench/kernels"
@@ -58,6 +59,81 @@ func (p poolCase) testGradient(t *testing.T, set *kernels.Set, dst, src layout, 
 			func(side string, got kernels.View) {
 				kerneltest.Compare(t, side, got, want, kerneltest.SumBound(windows+2, abs))
 			})
+	})
+}
+
+// TestPoolGradientKernels compares the kernels with the loops that F32 documents them by, between guard pages:
+// exactly.
+func TestPoolGradientKernels(t *testing.T) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+		const windows, gap, scale = 3, 3, 0.3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + gap
+		dstMem, srcMem := guarded(t, 3*8*wide), guarded(t, 3*8*wide)
+		topMem, gradMem := guarded(t, windows*wide), guarded(t, windows*wide)
+		x, y := withTies(1, 3*8*wide), kerneltest.Random(2, 3*8*wide)
+		for i, channels := range counts {
+			for side := range sides {
+				for cols := 1; cols <= windows; cols++ {
+					dstPixel, srcPixel := channels+i%2*gap, channels+(i+cols)%2*gap
+					topPixel, gradPixel := channels+cols%2*gap, channels+(side+cols)%2*gap
+					rows, dstRow, srcRow := 1+(i+cols)%3, (2*cols+1+side)*dstPixel, (2*cols+2)*srcPixel
+					// last is the size of an operand whose window has a last pixel.
+					last := func(rows, cols, row, pixel int) int { return (rows-1)*row + (cols-1)*pixel + channels }
+					top, grad := topMem.load(side, x[:last(1, cols, 0, topPixel)]), gradMem.load(side, y[:last(1, cols, 0, gradPixel)])
+					what := fmt.Sprintf("%d channels, %d×%d, %s", channels, rows, cols, sides[side])
+					// check compares all values, those between the pixels included.
+					check := func(name string, got, want []float32) {
+						t.Helper()
+						if !slices.Equal(got, want) {
+							t.Errorf("%s of %s: not what the loop computes", name, what)
+						}
+					}
+					// add is the loops of all maxima, for one window.
+					add := func(dst, src, top, grad []float32, rows, cols int, fresh bool) {
+						for c := range channels {
+							g := grad[c]
+							for i := range rows {
+								for j := range cols {
+									part := float32(0)
+									if src[i*srcRow+j*srcPixel+c] == top[c] {
+										part, g = g, 0
+									}
+									if fresh && i > 0 && j > 0 {
+										dst[i*dstRow+j*dstPixel+c] = part
+									} else {
+										dst[i*dstRow+j*dstPixel+c] += part
+									}
+								}
+							}
+						}
+					}
+					src, dst := srcMem.load(side, x[:last(rows, cols, srcRow, srcPixel)]), dstMem.load(side, y[:last(rows, cols, dstRow, dstPixel)])
+					want := slices.Clone(dst)
+					add(want, src, top, grad, rows, cols, false)
+					set.F32.MaxPoolGradient(&dst[0], &src[0], &top[0], &grad[0], rows, cols, channels, dstRow, dstPixel, srcRow, srcPixel)
+					check("MaxPoolGradient", dst, want)
+
+					for i := range rows {
+						for j := range cols {
+							for c := range channels {
+								want[i*dstRow+j*dstPixel+c] += float32(grad[c] * scale)
+							}
+						}
+					}
+					set.F32.AvgPoolGradient(&dst[0], &grad[0], rows, cols, channels, dstRow, dstPixel, scale)
+					check("AvgPoolGradient", dst, want)
+
+					src, dst = srcMem.load(side, x[:last(3, 2*cols+1, srcRow, srcPixel)]), dstMem.load(side, y[:last(3, 2*cols+1, dstRow, dstPixel)])
+					want = slices.Clone(dst)
+					for p := range cols {
+						add(want[2*p*dstPixel:], src[2*p*srcPixel:], top[p*topPixel:], grad[p*gradPixel:], 3, 3, true)
+					}
+					set.F32.MaxPool3x3s2Gradient(&dst[0], &src[0], &top[0], &grad[0], cols, channels, dstRow, dstPixel, srcRow, srcPixel, topPixel, gradPixel)
+					check("MaxPool3x3s2Gradient", dst, want)
+				}
+			}
+		}
 	})
 }
 

@@ -20,10 +20,11 @@ type qconvCase struct {
 	// extreme makes all inputs 255 or 0 and all weights -127 or 127, so that neither pairs nor sums
 	// stay small.
 	extreme bool
+	pruned  float64 // the share of rows of weights that are zero, see prune
 }
 
 func (c qconvCase) String() string {
-	return fmt.Sprintf("%v_zero%d_%d_%v", c.convCase, c.srcZero, c.dstZero, c.extreme)
+	return fmt.Sprintf("%v_zero%d_%d_%v_%g", c.convCase, c.srcZero, c.dstZero, c.extreme, c.pruned)
 }
 
 // qconv returns the case of a convolution with zero points.
@@ -67,11 +68,16 @@ func (c qconvCase) data() qconvData {
 			if c.extreme {
 				w = 127 - 254*(r.Int32N(8)/7)
 			}
-			weights[o*k+i] = w
 			d.weights.Values[o*k+i] = float32(w) * s
 		}
 		bias[o] = int64(r.Int32N(20000) - 10000)
 		d.weights.Bias[o] = float32(bias[o]) * (p.Src.Scale * s)
+	}
+	if c.pruned > 0 {
+		d.weights.Values = prune(c.ConvShape, d.weights.Values, "rows", 1-c.pruned)
+	}
+	for i, w := range d.weights.Values {
+		weights[i] = int32(w / d.weights.Scales[i/k])
 	}
 
 	oh, ow := c.OutSize(c.h, c.w)

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"firebench/kernels/scalar"
-	"firebench/kernels/workers"
-)
+import "firebench/kernels/workers"
 
 // qdirect is direct for quantized values.
 var qdirect = algorithm{
@@ -15,33 +12,36 @@ var qdirect = algorithm{
 		// As for float32, but a multiply-add takes a group of inputs.
 		oh, ow := p.OutSize(p.H, p.W)
 		s := newQSums(set.U8, p.ConvShape)
-		return max(set.U8.productCycles(oh*ow*s.groups*vectors(p.Out, set.U8.Lanes)), stream(p.Out*s.columnBytes(), cache)), true
+		return max(set.U8.tileCycles(oh*ow, s.groups, vectors(p.Out, set.U8.Lanes)), stream(p.Out*s.columnBytes(), cache)), true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
-		q, err := quantize(p, w)
-		if err != nil {
-			return nil, err
-		}
-		u := set.U8
-		if !u.AnyProduct && !q.fitsInt32(p) {
-			u = scalarSet.U8 // slow, but no network that was calibrated has such outputs
-		}
+	pack: func(set *Set, p Problem, _ Weights, q quantized) (Conv, error) {
+		u := q.kernelsOf(set, p)
 		s := newQSums(u, p.ConvShape)
-		c := &qdirectConv{packed: newPacked[uint8, int32](p, newBlocks(&u.Conv, p.ConvShape, s.columnBytes())), u8: u, sums: s}
-		c.scale = Alloc[float32](len(c.bias))
-		packChannels(c.bias, c.blocks, q.folded(p.Src.Zero-u.Offset))
-		packChannels(c.scale, c.blocks, q.scale)
+		c := &qdirectConv{newQPacked(u, p, q, newBlocks(&u.Conv, p.ConvShape, s.columnBytes())), s}
 		for i := range c.blocks {
 			c.packPanel(&c.blocks[i], q.values)
-		}
-		if p.bordered() {
-			for i, bias := range q.bias {
-				c.border = append(c.border, scalar.Requantize(bias, q.scale[i], p.Dst.lower(p.ReLU), p.Dst.Zero))
-			}
 		}
 		return c, nil
 	},
 }
+
+// kernelsOf returns the kernels of set, or those that do without the condition of QConvFunc on products
+// where q does not meet it.
+func (q quantized) kernelsOf(set *Set, p Problem) *U8 {
+	if set.U8.AnyProduct || q.fitsInt32(p) {
+		return set.U8
+	}
+	return scalarSet.U8 // slow, but no network that was calibrated has such outputs
+}
+
+// tileCycles estimates how many cycles the tiles take for so many pixels and vectors of outputs, whose sums
+// have so many groups.
+func (u *U8) tileCycles(pixels, groups, vectors int) int {
+	return u.productCycles(pixels*groups*vectors) + pixels*vectors*roundCycles
+}
+
+// roundCycles is how long it takes to make a vector of outputs of the sums, as measured; see results/.
+const roundCycles = 4
 
 // productCycles estimates how many cycles n multiply-adds of vectors take. A core issues two a cycle,
 // but one where vectors have 64 bytes, as measured; see results/.
@@ -89,11 +89,8 @@ func (q qsums) columnBytes() int { return q.groups * q.group }
 // A qdirectConv has panels whose rows run over (kernel row, kernel column, input channel), in
 // groups. A row of the window is filled up with weights of zero.
 type qdirectConv struct {
-	packed[uint8, int32]
-	u8     *U8
-	sums   qsums
-	scale  []float32 // factors of requantize: as many for each block as its tile is wide
-	border []uint8   // the outputs of a padded 1×1 convolution whose window is all padding
+	qpacked
+	sums qsums
 }
 
 // packPanel fills the panel of a block.
@@ -119,20 +116,12 @@ func (c *qdirectConv) packPanel(b *block, values []int8) {
 }
 
 func (c *qdirectConv) Algorithm() string { return qdirect.name }
-func (c *qdirectConv) Executed() int64   { return c.executed() }
-func (c *qdirectConv) RowAlign() int     { return 1 }
-func (c *qdirectConv) KernelRows() int   { return c.problem.KH }
-func (c *qdirectConv) Bytes() int64      { return c.packed.Bytes() + int64(len(Bytes(c.scale))) }
 
 // qdirectTask is a quantized direct convolution bound to its views.
 type qdirectTask struct {
-	*qdirectConv
-	strips
-	out, in   []uint8 // the memory of the views
-	window    int     // bytes from one output pixel's window to the next one's, in what the kernels read
-	inputCopy         // what they read, if it is not the source
-	edgeAt    int     // where the outputs of narrow blocks begin in scratch
-	scratch           // the copy of a strip's inputs, and its outputs, for blocks that are narrower than their tile
+	*qtiledTask
+	sums      qsums
+	inputCopy // what the kernels read, if it is not the source
 }
 
 // inputCopy is the layout of a copy of a strip's inputs: the rows that the windows of a strip
@@ -150,11 +139,11 @@ func (c *qdirectConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	if c.sums.copied() {
 		blockStep = len(c.blocks) // which share the copy
 	}
-	strips, err := newStrips(c.problem, c.blocks, c.u8.Conv.Wide.Height(), blockStep, dst, src, threads)
+	tiled, err := newQTiledTask(&c.qpacked, c.blocks, blockStep, dst, src, threads)
 	if err != nil {
 		return nil, err
 	}
-	t := &qdirectTask{qdirectConv: c, strips: strips, out: Data[uint8](dst), in: Data[uint8](src)}
+	t := &qdirectTask{qtiledTask: tiled, sums: c.sums}
 	t.window = t.srcStride
 	if c.sums.copied() {
 		t.layoutCopy()
@@ -206,7 +195,7 @@ func (t *qdirectTask) Chunk(worker, i int) {
 		dst, src, pixels := t.strip(strip)
 		copied := -1 // the first of the channels in the copy
 		for j := first; j < last; j++ {
-			b := &t.blocks[j]
+			b := &t.packed.blocks[j]
 			inputs := t.in[src+b.in:]
 			if t.sums.copied() {
 				channel := 0
@@ -270,40 +259,4 @@ func (u *U8) widen(dst []int16, src []uint8) {
 	for i, v := range src[n:] {
 		dst[n+i] = int16(v)
 	}
-}
-
-// compute computes pixels output pixels of one block; dst is the index of their first output.
-// prefetch and prefetchStep are QConvFunc's.
-func (t *qdirectTask) compute(worker int, b *block, prefetch *uint8, prefetchStep, dst int, inputs []uint8, pixels int) {
-	if b.width == b.tile {
-		t.conv(b, t.out[dst:], inputs, prefetch, t.dstStride, pixels, prefetchStep)
-		return
-	}
-	// As for float32: the tile writes its full width.
-	edge := scratchOf[uint8](&t.scratch, worker)[t.edgeAt:]
-	t.conv(b, edge, inputs, prefetch, b.tile, pixels, prefetchStep)
-	for p := range pixels {
-		copy(t.out[dst+p*t.dstStride:][:b.width], edge[p*b.tile:])
-	}
-}
-
-// conv calls the kernels for pixels output pixels of one block.
-func (t *qdirectTask) conv(b *block, dst, src []uint8, prefetch *uint8, dstStride, pixels, prefetchStep int) {
-	tile := t.u8.Conv.of(b)
-	weights, bias, scale := &t.panels[b.weights], &t.bias[b.bias], &t.scale[b.bias]
-	runs := len(t.offsets)
-	groups := t.sums.groups / runs
-	lower, zero := t.problem.Dst.lower(t.problem.ReLU), t.problem.Dst.Zero
-	height, taller, shorter := tile.split(pixels)
-	if taller > 0 {
-		tile.Funcs[height](&dst[0], &src[0], weights, bias, scale, prefetch, &t.offsets[0], runs, groups, t.window, dstStride, taller, prefetchStep, lower, zero)
-		done := taller * (height + 1)
-		dst, src = dst[done*dstStride:], src[done*t.window:]
-	}
-	tile.Funcs[height-1](&dst[0], &src[0], weights, bias, scale, prefetch, &t.offsets[0], runs, groups, t.window, dstStride, shorter, prefetchStep, lower, zero)
-}
-
-// fillBorder writes the pixels of a padded 1×1 convolution whose window is all padding.
-func (t *qdirectTask) fillBorder() {
-	t.eachBorder(func(n, y, x int) { copy(Pixel[uint8](t.dst, n, y, x), t.qdirectConv.border) })
 }

@@ -35,11 +35,7 @@ var qwinograd = algorithm{
 		transforms := tiles * (qinputCycles*inVectors + qoutputCycles*outVectors)
 		return max(products, stream(elements*p.Out*in/p.Groups*int(unsafe.Sizeof(int16(0))), cache)) + transforms, true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
-		q, err := quantize(p, w)
-		if err != nil {
-			return nil, err
-		}
+	pack: func(set *Set, p Problem, _ Weights, q quantized) (Conv, error) {
 		for c := range p.Out {
 			if !q.fitsWinograd(p, c) {
 				return nil, nil

@@ -24,7 +24,7 @@ var rowAlgorithm = algorithm{
 		bytes := float64(p.Weights()*Float32.Size()) * density
 		return int(rowOverhead * max(macs, float64(stream(int(bytes), cache)))), true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
+	pack: func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
 		c := &rowConv{f32: set.F32}
 		blocks := newBlocks(&set.F32.RowConv, p.ConvShape, 0)
 		for i := range blocks {
@@ -54,7 +54,7 @@ const rowOverhead = 1.05
 
 // appendKept appends the rows of a block's panel that are not all zeros: they run over (kernel row, kernel
 // column, input channel).
-func appendKept(kept []int32, b *block, s ConvShape, weights []float32) []int32 {
+func appendKept[W float32 | int8](kept []int32, b *block, s ConvShape, weights []W) []int32 {
 	k, in, taps := s.K(), s.In/s.Groups, s.KH*s.KW
 	panel := weights[b.out*k:][:b.width*k]
 	for tap := range taps {
@@ -68,18 +68,6 @@ func appendKept(kept []int32, b *block, s ConvShape, weights []float32) []int32 
 		}
 	}
 	return kept
-}
-
-// rowSparsity returns the share of rows of zeros in the panels of set, counted by the vectors that they take.
-func rowSparsity(set *Set, s ConvShape, weights []float32) float64 {
-	var kept []int32
-	rows, all := 0, 0
-	for _, b := range newBlocks(&set.F32.RowConv, s, s.K()) {
-		kept = appendKept(kept[:0], &b, s, weights)
-		rows += len(kept) * b.tile
-		all += b.rows * b.tile
-	}
-	return 1 - float64(rows)/float64(all)
 }
 
 // A rowConv has panels of rows that are not zero.

@@ -17,6 +17,7 @@ func Saturating(set *Set) *Set {
 	u8.Offset = 0
 	u8.AnyProduct = true
 	u8.Widen = nil
+	u8.Gather = nil // which would change what neighbours are
 	u8.Winograd = [6]QTransforms{}
 	return &Set{ISA: set.ISA, F32: set.F32, U8: &u8}
 }

@@ -579,6 +579,20 @@ type U8 struct {
 	//	}
 	Widen func(dst *int16, src *uint8, n int)
 
+	// Gather makes the inputs of Conv from some inputs of each pixel, 16 at a time. Strides, from and to count
+	// bytes. What it writes for a chunk beyond the inputs that are wanted, the next chunk may overwrite; places are 0 to 15:
+	//
+	//	for c := range chunks {
+	//		for p := range pixels {
+	//			for i := range 16 {
+	//				dst[p*dstStride+to[c]+i] = src[p*srcStride+from[c]+places[16*c+i]] // to[c]+2*i where they are int16
+	//			}
+	//		}
+	//	}
+	//
+	// chunks is at least 1, and so is pixels.
+	Gather func(dst, src, places *uint8, from, to *int32, chunks, pixels, srcStride, dstStride int)
+
 	// SpaceToDepth is that of F32.
 	SpaceToDepth func(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)
 

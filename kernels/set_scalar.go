@@ -57,6 +57,7 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	AnyProduct:   true,
 	Conv:         Tiles[QConvFunc]{scalarQConv, scalarQConv, 1},
 	BatchMatMul:  Tiles[QBatchMatMulFunc]{scalarQBatchMatMul, scalarQBatchMatMul, 1},
+	Gather:       scalar.Gather,
 	SpaceToDepth: scalar.QSpaceToDepth,
 	Winograd: [6]QTransforms{
 		3: {4, scalar.QWinogradInput6, scalar.QWinogradOutput6x4},

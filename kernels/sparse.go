@@ -39,7 +39,7 @@ var sparse = algorithm{
 		}
 		return max(int(products), read) + int(transposed), true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
+	pack: func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
 		k, in, taps := p.K(), p.In/p.Groups, p.KH*p.KW
 		c := &sparseConv{problem: p, f32: set.F32, bias: Alloc[float32](p.Out), parts: vectors(k, partInputs)}
 		copy(c.bias, w.Bias)

@@ -51,6 +51,15 @@ func BindWeightGradient(set *Set, algo string, s ConvShape, dst, src, grad View,
 	return []workers.Task{first, &weightReduction{sums}}, nil
 }
 
+// WeightGradientCandidates returns the names of the algorithms that can compute the gradient of p's weights, in the
+// order of Algorithms.
+func WeightGradientCandidates(p Problem) []string {
+	if winogradGradientFits(p) {
+		return []string{direct.name, winogradAlgorithm.name}
+	}
+	return []string{direct.name}
+}
+
 // PickWeightGradient returns the name of the algorithm that should be the fastest for the gradient of p's weights on one
 // core, as [Pick] does for p itself.
 func PickWeightGradient(set *Set, p Problem) string {

@@ -26,7 +26,7 @@ var weightOnly = algorithm{
 		tiles := (oh*ow + height - 1) / height
 		return max(tiles*p.K()*vectors(p.Out, set.F32.Lanes), stream(int(p.WeightBytes()), cache)), true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
+	pack: func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
 		if p.WeightsType == Float16Weights {
 			return packWeightOnly(float16Weights, &set.F32.F16Conv, p, w)
 		}

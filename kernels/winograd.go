@@ -217,45 +217,115 @@ func (c *winogradConv[E, T, P]) KernelRows() int { return c.taps * c.problem.Str
 // subkernel by subkernel and, in each, phase by phase; a row has a group of weights for each output
 // channel of the block.
 func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W, o order) {
-	s, side, group := c.problem.ConvShape, c.f.N(), c.products.Group
-	in, r := s.In/s.Groups, c.f.R
+	s, r, group := c.problem.ConvShape, c.f.R, c.products.Group
+	in, elements := s.In/s.Groups, c.elements()
 	phases, subs := s.Stride*s.Stride, len(c.subkernels)
-	var g [maxTile][maxTile]float64
-	for i, row := range c.g {
-		copy(g[i][:], row)
-	}
-	for _, b := range c.blocks {
-		width := b.tile
-		panel := c.panels[b.weights:][:side*side*c.k*width]
+	// The elements lie far apart in a panel, often a multiple of 4 KiB. Those of some output channels are
+	// collected, so that they are written side by side.
+	var taps kernelTaps
+	var transformed transformedKernels[T]
+	for i := range c.blocks {
+		b := &c.blocks[i]
+		width, at := b.tile, o.at(b.out)
 		for ci := range in * phases * subs * subs {
 			sub, phase, ch := ci/in/phases, ci/in%phases, ci%in
-			py, px := phase/s.Stride, phase%s.Stride
-			oy, ox := c.subkernels[sub/subs], c.subkernels[sub%subs]
-			for n := range b.width {
-				first := o.at(b.out+n) + ch*o.in
-				var half [maxTile][maxTile]float64 // G·g
-				for y := sub/subs*r - oy; y < r && (oy+y)*s.Stride+py < s.KH; y++ {
-					for x := sub%subs*r - ox; x < r && (ox+x)*s.Stride+px < s.KW; x++ {
-						tap := float64(weights[first+(((oy+y)*s.Stride+py)*s.KW+(ox+x)*s.Stride+px)*o.tap])
-						for i := range side {
-							half[i][x] += g[i][y] * tap
+			for n := 0; n < b.width; n += kernelsAtATime {
+				count := min(kernelsAtATime, b.width-n)
+				for i := range count {
+					first := at + (n+i)*o.out + ch*o.in
+					if phases == 1 && subs == 1 {
+						for t := range r * r {
+							taps[t] = float64(weights[first+t*o.tap])
 						}
+					} else {
+						taps = kernelTaps{}
+						c.eachTap(sub, phase, func(t, of int) { taps[t] = float64(weights[first+of*o.tap]) })
+					}
+					if c.f.R == 3 && c.f.M == 4 && c.f.Scale == 1 {
+						transformKernel6x3(&transformed, i, &taps)
+					} else {
+						transformKernel(&transformed, i, &taps, c.g)
 					}
 				}
-				at := (ci/group*width+n)*group + ci%group
-				for i := range side {
-					row := half[i][:r]
-					for j := range side {
-						sum := 0.0
-						for x, v := range g[j][:len(row)] {
-							sum += row[x] * v
-						}
-						panel[(i*side+j)*c.k*width+at] = T(sum)
+				row := c.panels[b.weights+(ci/group*width+n)*group+ci%group:]
+				for e := range elements {
+					out := row[e*c.k*width:]
+					if group == 1 {
+						copy(out, transformed[e][:count])
+						continue
+					}
+					for i, v := range transformed[e][:count] {
+						out[i*group] = v
 					}
 				}
 			}
 		}
 	}
+}
+
+const (
+	maxTaps        = 5  // along a side of the largest subkernel
+	kernelsAtATime = 16 // that packKernels transforms: as many weights of a tile's element fill a cache line
+)
+
+// kernelTaps are the taps of a subkernel, row by row.
+type kernelTaps [maxTaps * maxTaps]float64
+
+// transformedKernels are kernels by element of a tile.
+type transformedKernels[T number] [maxTile * maxTile][kernelsAtATime]T
+
+// eachTap calls f for the taps of a subkernel that have weights: t is the index of one in the subkernel, and of
+// in the kernel.
+func (c *winogradConv[E, T, P]) eachTap(sub, phase int, f func(t, of int)) {
+	s, r, subs := c.problem.ConvShape, c.f.R, len(c.subkernels)
+	py, px := phase/s.Stride, phase%s.Stride
+	oy, ox := c.subkernels[sub/subs], c.subkernels[sub%subs]
+	for y := sub/subs*r - oy; y < r && (oy+y)*s.Stride+py < s.KH; y++ {
+		for x := sub%subs*r - ox; x < r && (ox+x)*s.Stride+px < s.KW; x++ {
+			f(y*r+x, ((oy+y)*s.Stride+py)*s.KW+(ox+x)*s.Stride+px)
+		}
+	}
+}
+
+// transformKernel sets kernel n of dst to the transform of r×r taps by the matrix G.
+func transformKernel[T number](dst *transformedKernels[T], n int, taps *kernelTaps, g [][]float64) {
+	side, r := len(g), len(g[0])
+	for i := range side {
+		var half [maxTaps]float64 // row i of G·g
+		for x := range r {
+			for y, v := range g[i] {
+				half[x] += float64(v * taps[y*r+x])
+			}
+		}
+		for j := range side {
+			sum := 0.0
+			for x, v := range g[j] {
+				sum += float64(half[x] * v)
+			}
+			dst[i*side+j][n] = T(sum)
+		}
+	}
+}
+
+// transformKernel6x3 is transformKernel for F(4, 3), whose rows of G are, but for a factor, (1, x, x²) for the
+// points x = 0, ±1, ±2 and infinity.
+func transformKernel6x3[T number](dst *transformedKernels[T], n int, taps *kernelTaps) {
+	var half [6][3]float64 // G·g
+	for x := range 3 {
+		half[0][x], half[1][x], half[2][x], half[3][x], half[4][x], half[5][x] = transform6x3(taps[x], taps[3+x], taps[6+x])
+	}
+	for i := range half {
+		row := dst[6*i:][:6]
+		a, b, c, d, e, f := transform6x3(half[i][0], half[i][1], half[i][2])
+		row[0][n], row[1][n], row[2][n], row[3][n], row[4][n], row[5][n] = T(a), T(b), T(c), T(d), T(e), T(f)
+	}
+}
+
+// transform6x3 returns the product of G and three taps.
+func transform6x3(x, y, z float64) (zero, one, minusOne, two, minusTwo, infinity float64) {
+	even, odd := float64((x+z)*(-1./6)), float64(y*(-1./6))
+	even2, odd2 := float64(x*(1./24))+float64(z*(1./6)), float64(y*(1./12))
+	return x * (1. / 4), even + odd, even - odd, even2 + odd2, even2 - odd2, z
 }
 
 // A winogradTask is a Winograd convolution bound to its views. A chunk takes some rows of tiles

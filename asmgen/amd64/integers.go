@@ -137,3 +137,28 @@ func (u uint8s) StorePacked(v vec.V, tile vec.Rows, n, perRow int) {
 		}
 	}
 }
+
+// Gathered values are the low 16 bytes of a vector.
+
+func (u uint8s) GatherRow(tile vec.Rows, i int, places vec.V) vec.V {
+	values, gathered := u.m.vector(), u.m.vector()
+	u.m.Ctx.VMOVUPS(tile.(*rows).at(i, 0), values.AsX())
+	u.m.Ctx.VPSHUFB(places.AsX(), values.AsX(), gathered.AsX())
+	return gathered
+}
+
+func (u uint8s) LoadPlaces(p vec.R) vec.V {
+	v := u.m.vector()
+	u.m.Ctx.VMOVUPS(operand.Mem{Base: p}, v.AsX())
+	return v
+}
+
+func (u uint8s) StoreGathered(v vec.V, tile vec.Rows, i int) {
+	u.m.Ctx.VMOVUPS(v.AsX(), tile.(*rows).at(i, 0))
+}
+
+func (u uint8s) StoreGatheredWide(v vec.V, tile vec.Rows, i int) {
+	wide := u.m.vector()
+	u.m.Ctx.VPMOVZXBW(v.AsX(), wide.AsY())
+	u.m.Ctx.VMOVUPS(wide.AsY(), tile.(*rows).at(i, 0))
+}

@@ -153,3 +153,27 @@ func (e uint8s) StorePacked(v vec.V, tile vec.Rows, n, perRow int) {
 		m.emit("FMOV"+lane+" F{0}, "+place, append([]ref{in(part)}, refs...)...)
 	}
 }
+
+func (e uint8s) GatherRow(tile vec.Rows, i int, places vec.V) vec.V {
+	values, gathered := e.m.LoadRow(tile, i), e.m.Ctx.XMM()
+	e.m.emit("VTBL V{2}.B16, [V{1}.B16], V{0}.B16", out(gathered), in(values), in(places))
+	return gathered
+}
+
+func (e uint8s) LoadPlaces(p vec.R) vec.V { return e.m.Load(p, 0) }
+
+func (e uint8s) StoreGathered(v vec.V, tile vec.Rows, i int) { e.m.StoreRow(v, tile, i) }
+
+// StoreGatheredWide adds up a row's address: beside two registers there is no displacement for the second half.
+func (e uint8s) StoreGatheredWide(v vec.V, tile vec.Rows, i int) {
+	m := e.m
+	p, x := tile.(*rows).at(i)
+	if x != nil {
+		p = m.AddMul(p, x, 1)
+	}
+	low, high := m.Ctx.XMM(), m.Ctx.XMM()
+	m.emit("VUXTL V{1}.B8, V{0}.H8", out(low), in(v))
+	m.emit("VUXTL2 V{1}.B16, V{0}.H8", out(high), in(v))
+	m.Store(low, p, 0)
+	m.Store(high, p, 1)
+}

@@ -102,10 +102,10 @@ func maxPool3x3s2Gradient(m vec.Core, f vec.Float32) {
 				m.AddTo(r, channel)
 				return r
 			}
-			p := at("top, grad of vector", top)
+			p := at("top vector", top)
 			tops := each(n, func(v int) vec.V { return m.Load(p, v) })
 			vec.NameAll(m, "top", tops)
-			p = at("top, grad of vector", grad)
+			p = at("grad vector", grad)
 			left := each(n, func(v int) vec.V { return m.Load(p, v) })
 			vec.NameAll(m, "gradient left", left)
 			to, from := at("dst pixel", dst), at("src pixel", src)

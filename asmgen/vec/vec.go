@@ -258,7 +258,18 @@ type Uint8 interface {
 	// as the third and the fourth to int16, then both: perRow of them, 1 or 2, from the start of each
 	// of n rows on.
 	StorePacked(v V, rows Rows, n, perRow int)
+
+	// GatherRow loads Gathered values from the start of row i on, and puts value places[j] of them at place j,
+	// for each of Gathered places, which LoadPlaces loads from p on. All are less than Gathered. What it returns
+	// may be stored at the start of a row, as it is or as int16 values.
+	GatherRow(rows Rows, i int, places V) V
+	LoadPlaces(p R) V
+	StoreGathered(v V, rows Rows, i int)
+	StoreGatheredWide(v V, rows Rows, i int)
 }
+
+// Gathered is how many values Uint8.GatherRow moves, whatever the size of vectors.
+const Gathered = 16
 
 // Float32 is arithmetic on vectors of float32 values.
 type Float32 interface {

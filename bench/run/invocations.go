@@ -48,18 +48,18 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 		nets = report.DefaultNets
 	}
 	net := netPattern(nets)
+	// types matches both types, each on the best instruction set that has kernels of its own for it.
+	types := func(parts, rest string) string {
+		f32, int8 := "/^type=f32$/"+rest+"/"+isaPattern(best.Float32()), "/^type=int8$/"+rest+"/"+isaPattern(best)
+		return parts + f32 + "|" + parts + int8
+	}
 	if o.preset == "sparse" {
 		return []invocation{
 			{"^BenchmarkPeak$", 10 * time.Millisecond, threads[:1]},
-			{"^BenchmarkSparse$/" + net + "/^layer=/^op=/^density=/^pattern=/^algo=/" + isaPattern(best.Float32()), 10 * time.Millisecond, threads[:1]},
+			{types("^BenchmarkSparse$/"+net+"/^layer=/^op=", "^density=/^pattern=/^algo="), 10 * time.Millisecond, threads[:1]},
 		}
 	}
 	one := "^BenchmarkNet$/" + net + "/^batch=1$"
-	// types matches both types, each on the best instruction set that has kernels of its own for it.
-	types := func(parts, algo string) string {
-		f32, int8 := "/^type=f32$/"+algo+"/"+isaPattern(best.Float32()), "/^type=int8$/"+algo+"/"+isaPattern(best)
-		return parts + f32 + "|" + parts + int8
-	}
 	return []invocation{
 		{"^BenchmarkPeak$", 10 * time.Millisecond, threads},
 		{one + "/^type=f32$/^algo=direct$|" + one + "/^type=int8$/^algo=direct$/" + isaPattern(best), 30 * time.Millisecond, threads},

@@ -514,7 +514,8 @@ func TestSparse(t *testing.T) {
 	for _, inv := range o.invocations(kernels.AVX512VNNI) {
 		got = append(got, inv.bench)
 	}
-	want := []string{"^BenchmarkPeak$", "^BenchmarkSparse$/^net=(alexnet)$/^layer=/^op=/^density=/^pattern=/^algo=/^isa=avx512$"}
+	const layers, all = "^BenchmarkSparse$/^net=(alexnet)$/^layer=/^op=", "/^density=/^pattern=/^algo="
+	want := []string{"^BenchmarkPeak$", layers + "/^type=f32$" + all + "/^isa=avx512$|" + layers + "/^type=int8$" + all + "/^isa=avx512-vnni$"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, expected %q", got, want)
 	}

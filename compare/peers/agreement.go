@@ -5,17 +5,29 @@ import (
 	"math"
 )
 
-// An agreement says how close a peer's logits must be to ours.
+// An agreement says how close a peer's logits must be to ours. In their place there may be what a step of training
+// computes: the loss, and by how much the step changes the weights.
 type agreement struct {
 	logits []float32 // ours
-	bound  float64   // of the largest difference, in parts of the largest logit
+	bound  float64   // of the largest difference, in parts of the largest logit; of the loss, in parts of that
 	top    bool      // the largest logit must be the same one
+	loss   bool      // the first is a loss, the others are changes
 }
 
 // check returns an error that says by how much logits are too far away.
 func (a agreement) check(logits []float32) error {
 	if len(logits) != len(a.logits) {
 		return fmt.Errorf("%d logits, expected %d", len(logits), len(a.logits))
+	}
+	if a.loss {
+		if theirs, ours := float64(logits[0]), float64(a.logits[0]); !(math.Abs(theirs-ours) <= a.bound*math.Abs(ours)) {
+			return fmt.Errorf("the loss is %v, expected %v", theirs, ours)
+		}
+		changes := agreement{logits: a.logits[1:], bound: a.bound}
+		if err := changes.check(logits[1:]); err != nil {
+			return fmt.Errorf("changes of weights in the place of logits: %w", err)
+		}
+		return nil
 	}
 	off, largest := distance(logits, a.logits), magnitude(a.logits)
 	if !(off <= a.bound*largest) { // also if one is not a number

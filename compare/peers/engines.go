@@ -46,6 +46,9 @@ type firebench struct {
 }
 
 func newFirebench(j job) (engine, error) {
+	if j.typ == train {
+		return newTrainer(j)
+	}
 	p, err := j.compile(false)
 	return &firebench{j, p}, err
 }

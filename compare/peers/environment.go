@@ -26,8 +26,9 @@ import (
 //go:embed workers/*.py workers/requirements/*.txt
 var workerFiles embed.FS
 
-// installTime is how long an installation may take; downloads are up to a hundred megabytes.
-const installTime = 10 * time.Minute
+// installTime is how long an installation may take. Downloads are up to a hundred megabytes but for PyTorch, whose packages
+// bring the libraries of graphics processors: these are three gigabytes.
+const installTime = 30 * time.Minute
 
 // An installer makes private Python environments, one for each list of requirements, so that the
 // packages of peers cannot contradict each other.

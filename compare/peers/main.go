@@ -1,11 +1,11 @@
 // Command peers times the networks beside the engines that users would pick instead: ONNX Runtime,
-// OpenVINO, ncnn, MNN, LiteRT and tract, and a plain Go program on gonum's BLAS.
+// OpenVINO, ncnn, MNN, LiteRT and tract, and a plain Go program on gonum's BLAS; of training, PyTorch.
 //
 //	go run ./compare/peers [flags]
 //
 //	-nets A,B         networks, by name or as files that end in .onnx; default all by name
 //	-threads 1,2      numbers of threads; default one, and one for each processor
-//	-types f32,int8   the types that they compute with; default both
+//	-types f32,int8   the types that they compute with, and train for a step of training; default f32,int8
 //	-impls A,B        implementations beside Firebench; default all
 //	-rounds 10        how often they take turns
 //	-layers           also print what the profiles say of each layer
@@ -18,10 +18,11 @@
 // and starts a process for each implementation, with the same image. One whose logits are not close to
 // Firebench's is skipped: in float32 by more than 1e-3 of the largest (ncnn, which computes with 16 bits
 // where it can: 1e-2), in int8 by more than twice what Firebench's own are off from float32, or with
-// another class on top. So is one that cannot be installed, fails or does not answer, in a line each.
+// another class on top. Of training, the loss before the first step and the changes of all weights in it must be that
+// close to Firebench's. So is one that cannot be installed, fails or does not answer, in a line each.
 //
 // In each round all take their turns in a new random order. A turn is about 100 ms of calls, each timed
-// within the process; its median is a sample. All others wait meanwhile, and use no processor. The
+// within the process, or one call if that takes longer; its median is a sample. All others wait meanwhile, and use no processor. The
 // tables are the medians of the rounds, and the ratios to Firebench within the rounds.
 //
 // The times are in the Go benchmark format: `go tool benchstat -col /impl FILE` reads them. A run that is
@@ -151,9 +152,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		}
 		return nil
 	})
-	list("types", "types `f32,int8` that the networks compute with", &o.types, func(s string) error {
-		if !slices.Contains(types, s) {
-			return fmt.Errorf("expected some of %s", strings.Join(types, ","))
+	list("types", "types `f32,int8` that the networks compute with, and train for a step of training", &o.types, func(s string) error {
+		if !slices.Contains(allTypes, s) {
+			return fmt.Errorf("expected some of %s", strings.Join(allTypes, ","))
 		}
 		return nil
 	})
@@ -275,7 +276,7 @@ func (o *options) contestants(ctx context.Context, temp string, m *measurer) ([]
 	in, noPython := newInstaller(m.say)
 	var list []contestant
 	for _, p := range peers {
-		if p.name != timings.Firebench && !slices.Contains(o.impls, p.name) {
+		if p.name != timings.Firebench && !slices.Contains(o.impls, p.name) || !slices.ContainsFunc(o.types, p.runs) {
 			continue
 		}
 		command := []string{self, workerCommand}

@@ -116,7 +116,7 @@ func (g *group) start(ctx context.Context, contestants []contestant) error {
 		if err := os.Remove(output); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err // it would be another computation's
 		}
-		argv := slices.Concat(p.command, []string{p.name, g.computation.model, g.computation.typ, strconv.Itoa(g.row.Threads), g.network.image, output})
+		argv := slices.Concat(p.command, []string{p.name, g.computation.model, g.computation.typ, strconv.Itoa(g.row.Threads), g.computation.image, output})
 		c, err := start(ctx, p.name, argv)
 		if err != nil {
 			if err := g.failed(ctx, p.name, err); err != nil {

@@ -22,7 +22,7 @@ const seed = 1
 // A network is what is computed by all, as files for them.
 type network struct {
 	name         string
-	image        string // the file of the input
+	image        string // the file of the input, of one image
 	computations []computation
 }
 
@@ -34,8 +34,9 @@ func (n network) output(impl string) string {
 // A computation is a network with values of one type.
 type computation struct {
 	typ    string
-	model  string // the file
-	logits []float32
+	model  string    // the file
+	image  string    // the file of the input
+	logits []float32 // or, of training, what the first step computes
 	// quantization is how far logits are from those in float32, in parts of the largest: 0 in float32.
 	quantization float64
 }
@@ -86,6 +87,14 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	deciding := p // whose answer must be clear
 	var q *graph.Plan
 	for _, typ := range typs {
+		if typ == train {
+			c, err := prepareTraining(dir, m, w)
+			if err != nil {
+				return network{}, err
+			}
+			n.computations = append(n.computations, c)
+			continue
+		}
 		tm, tw := m, w
 		if typ == cli.Int8 {
 			if tm, tw, err = quantize(m, w); err != nil {
@@ -97,7 +106,7 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 			defer q.Close()
 			deciding = q
 		}
-		c := computation{typ: typ, model: filepath.Join(dir, typ+".onnx")}
+		c := computation{typ: typ, model: filepath.Join(dir, typ+".onnx"), image: n.image}
 		if err := export(c.model, tm, tw); err != nil {
 			return network{}, err
 		}
@@ -116,6 +125,9 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	}
 	for i := range n.computations {
 		c := &n.computations[i]
+		if c.typ == train {
+			continue
+		}
 		c.logits = exact
 		if c.typ == cli.Int8 {
 			if c.logits, err = logits(q, in); err != nil {
@@ -129,14 +141,14 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 
 // quantize returns the network in int8.
 func quantize(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
-	images := func(yield func(kernels.View, error) bool) {
+	calibration := func(yield func(kernels.View, error) bool) {
 		for i := range calibrationImages {
 			if !yield(image(m, i), nil) {
 				return
 			}
 		}
 	}
-	c, err := compression.Calibrate(m, w, compression.Default, images, graph.Options{})
+	c, err := compression.Calibrate(m, w, compression.Default, calibration, graph.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,7 +157,12 @@ func quantize(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, err
 
 // image returns a random image.
 func image(m *graph.Model, number int) kernels.View {
-	v := kernels.NewView(m.Input.Type, 1, m.Input.H, m.Input.W, m.Input.C, 0)
+	return images(m, number, 1)
+}
+
+// images returns some random images.
+func images(m *graph.Model, number, count int) kernels.View {
+	v := kernels.NewView(m.Input.Type, count, m.Input.H, m.Input.W, m.Input.C, 0)
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	for i := range kernels.Data[float32](v) {
 		kernels.Data[float32](v)[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean

@@ -15,15 +15,21 @@ type peer struct {
 	bound        float64  // how far its float32 results may be from ours, in parts of the largest logit
 }
 
-// types are those of the values that networks compute with.
-var types = []string{cli.F32, cli.Int8}
+// train is the type of a step of training, which computes with float32.
+const train = "train"
+
+// types are those of the values that networks compute with, and allTypes also has train.
+var (
+	types    = []string{cli.F32, cli.Int8}
+	allTypes = append(slices.Clone(types), train)
+)
 
 // f32Bound is that of float32: sums in another order, and Winograd's algorithms.
 const f32Bound = 1e-3
 
 // peers are all implementations, in the order of the tables, the first being Firebench itself.
 var peers = []peer{
-	{timings.Firebench, "", types, f32Bound},
+	{timings.Firebench, "", allTypes, f32Bound},
 	{"onnxruntime", "onnxruntime", types, f32Bound},
 	{"openvino", "openvino", types, f32Bound},
 	// By default ncnn stores values with 16 bits where the processor can, and 8 of these may be all
@@ -34,6 +40,7 @@ var peers = []peer{
 	{"litert", "litert", types, f32Bound},
 	{"tract", "tract", types, f32Bound},
 	{gonumName, "", types[:1], f32Bound},
+	{"pytorch", "pytorch", []string{train}, f32Bound},
 }
 
 // names returns the names of all peers.
@@ -49,7 +56,7 @@ func names() []string {
 // round what follows from that: a result may be twice as far from ours as ours is from that in
 // float32, as if both were independent. Ours has the same bits everywhere.
 func (p peer) agreement(c computation) agreement {
-	a := agreement{logits: c.logits, bound: p.bound}
+	a := agreement{logits: c.logits, bound: p.bound, loss: c.typ == train}
 	if c.typ == cli.Int8 {
 		a.top = true
 		if a.bound = 2 * c.quantization; p.name == timings.Firebench {

@@ -48,6 +48,7 @@ func TestSparse(t *testing.T) {
 			pruned("conv3", "vector", 0.5, "direct", 0, 8)+pruned("conv3", "vector", 0.5, "winograd", 1, 4)+pruned("conv3", "vector", 0.5, "rows", 0, 5)+
 			pruned("conv3", "vector", 0.1, "direct", 0, 8)+pruned("conv3", "vector", 0.1, "winograd", 0, 4)+pruned("conv3", "vector", 0.1, "rows", 1, 1)+pruned("conv3", "vector", 0.1, "sparse", 0, 2)+
 			pruned("conv2", "vector", 0.9, "direct", 1, 3),
+		strings.ReplaceAll(pruned("conv3", "vector", 0.1, "winograd", 0, 3)+pruned("conv3", "vector", 0.1, "rows", 1, 2), "/density", "/type=int8/density"),
 		strings.ReplaceAll(pruned("fc6", "vector", 0.1, "direct", 0, 6)+pruned("fc6", "vector", 0.1, "rows", 1, 3), "avx2", "avx2-2"),
 		// Weights of the network are no concern of this table, nor is this of others.
 		marked("net=alexnet/layer=conv3", "winograd", 1, 7))
@@ -57,6 +58,7 @@ func TestSparse(t *testing.T) {
 		"alexnet, avx2, 1 thread, vector: conv3 0.5: direct 8 winograd 4 rows 5, picks winograd, regret 0.0, × 0.8",
 		"alexnet, avx2, 1 thread, unstructured: conv3 0.25: direct 8 sparse 4, picks direct, regret 100.0, × 2, break-even 0.42",
 		"alexnet, avx2, 1 thread, unstructured: conv3 0.5: direct 8 sparse 10, picks direct, regret 0.0, × 0.8",
+		"alexnet, avx2, 1 thread, int8, vector: conv3 0.1: winograd 3 rows 2, picks rows, regret 0.0, × 1.5, break-even >0.1",
 		"alexnet, avx2, 2 threads, vector: fc6 0.1: direct 6 rows 3, picks rows, regret 0.0, × 2, break-even >0.1",
 	}
 	if got := sparseRows(r.sparse); !slices.Equal(got, want) {

@@ -148,7 +148,7 @@ vector_done:
 TEXT ·MaxPool3x3s2Gradient(SB), NOSPLIT, $0-96
 	// Registers, a slash between what one of them holds by turns:
 	// AX dst, CX src, DX top, BX grad, SI dstRow, DI dstPixel, R8 srcRow, R9 srcPixel,
-	// R10 channel/topPixel/temporary, R11 channels/gradPixel, R12 top, grad of vector/dst pixel,
+	// R10 channel/topPixel/temporary, R11 channels/gradPixel, R12 top vector/grad vector/dst pixel,
 	// R13 src pixel
 	// Y0 top[0]/top/temporary, Y1 top[1]/gradient left, Y2-Y3 top[2:4]/temporary,
 	// Y4-Y7 gradient left[0:4], Y8-Y9 temporary

@@ -149,7 +149,7 @@ vector_done:
 TEXT ·MaxPool3x3s2Gradient(SB), NOSPLIT, $0-96
 	// Registers, a slash between what one of them holds by turns:
 	// AX dst, CX src, DX top, BX grad, SI dstRow, DI dstPixel, R8 srcRow, R9 srcPixel,
-	// R10 channel/topPixel/temporary, R11 channels/gradPixel, R12 top, grad of vector/dst pixel,
+	// R10 channel/topPixel/temporary, R11 channels/gradPixel, R12 top vector/grad vector/dst pixel,
 	// R13 src pixel
 	// Z0 top[0]/top/temporary, Z1 top[1]/gradient left, Z2-Z3 top[2:4]/temporary,
 	// Z4-Z7 gradient left[0:4], Z8-Z9 temporary

@@ -147,7 +147,7 @@ vector_done:
 TEXT ·MaxPool3x3s2Gradient(SB), NOSPLIT, $0-96
 	// Registers, a slash between what one of them holds by turns:
 	// R0 dst, R1 src, R2 top, R3 grad, R6 dstRow, R7 dstPixel, R8 srcRow, R9 srcPixel,
-	// R10 channel/topPixel/pixels/temporary, R11 channels/gradPixel, R12 top, grad of vector/dst pixel,
+	// R10 channel/topPixel/pixels/temporary, R11 channels/gradPixel, R12 top vector/grad vector/dst pixel,
 	// R13 src pixel
 	// V0 top[0]/top/temporary, V1 top[1]/gradient left, V2-V3 top[2:4]/temporary,
 	// V4-V7 gradient left[0:4], V8-V9 temporary

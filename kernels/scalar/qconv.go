@@ -113,3 +113,18 @@ func QMACPeak(n int) {
 //
 //lint:ignore U1000 nobody reads it
 var intSink int32
+
+// Gather moves inputs of some pixels together, 16 at a time.
+func Gather(dst, src, places *uint8, from, to *int32, chunks, pixels, srcStride, dstStride int) {
+	for c := range chunks {
+		from, to := int(vec(from, c, 1)[0]), int(vec(to, c, 1)[0])
+		places := (*[16]uint8)(unsafe.Pointer(&vec(places, 16*c, 16)[0]))
+		for p := range pixels {
+			x := vec(src, p*srcStride+from, 16)
+			y := vec(dst, p*dstStride+to, 16)
+			for i, place := range places {
+				y[i] = x[place]
+			}
+		}
+	}
+}

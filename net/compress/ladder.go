@@ -123,17 +123,15 @@ func (s *step) executed() int64 {
 	return n
 }
 
-const (
-	sampleTime = 30 * time.Millisecond // of a step in a round
-	leastCalls = 3                     // for a sample, whose median counts
-)
-
 // time takes the times of all steps, side by side.
 func (l *ladder) time(ctx context.Context, rounds int, progress *cli.Progress) error {
 	for round := range rounds {
 		for _, i := range rand.Perm(len(l.steps)) {
 			s := l.steps[i]
-			ms, err := sample(ctx, s.plan.Run)
+			ms, err := evaluate.Sample(ctx, s.plan.Run)
+			if ctx.Err() != nil {
+				return cli.ErrInterrupted
+			}
 			if err != nil {
 				return err
 			}
@@ -143,26 +141,6 @@ func (l *ladder) time(ctx context.Context, rounds int, progress *cli.Progress) e
 	}
 	progress.Clear()
 	return nil
-}
-
-// sample returns the median time of some calls in milliseconds. The one before them brings memory into the caches.
-func sample(ctx context.Context, run func() error) (float64, error) {
-	if err := run(); err != nil {
-		return 0, err
-	}
-	var times []float64
-	for begin := time.Now(); len(times) < leastCalls || time.Since(begin) < sampleTime; {
-		if ctx.Err() != nil {
-			return 0, cli.ErrInterrupted
-		}
-		start := time.Now()
-		if err := run(); err != nil {
-			return 0, err
-		}
-		times = append(times, float64(max(time.Since(start), 1))/1e6)
-	}
-	median, _, _ := evaluate.Median(times)
-	return median, nil
 }
 
 // A layerRow is what there is to know of a layer with weights.

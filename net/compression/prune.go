@@ -22,7 +22,8 @@ type PruneOptions struct {
 
 	// Panel is 0 for single weights. Otherwise whole rows of kernel panels become zero: the weights of one
 	// input channel, kernel row and column for Panel output channels that follow each other. Kernels that have
-	// tiles of so many channels skip such a row. It is as large as the root mean square of its weights.
+	// tiles of so many channels skip such a row; 32 channels serve all kernels, also those of quantized values. A
+	// row is as large as the root mean square of its weights.
 	Panel int
 }
 

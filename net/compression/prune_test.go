@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/kernels/kerneltest"
 	"firebench/net/graph"
 	"firebench/net/layer"
 )
@@ -171,4 +172,55 @@ func TestMask(t *testing.T) {
 		}
 	}()
 	mask.Apply("a", values[:2])
+}
+
+// TestPrunedQuantized: kernels that skip rows of zeros give a network that is pruned, then quantized, the very logits
+// of those that do not, and most layers have them.
+func TestPrunedQuantized(t *testing.T) {
+	m := lookup(t, "squeezenet1.1")
+	m.Input.H, m.Input.W = 87, 75
+	params, err := m.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	densities := map[string]float64{}
+	for _, p := range params {
+		densities[p.Node] = 1. / 3
+	}
+	_, pruned, err := Prune(PruneOptions{Layers: densities, Panel: 32}).Apply(m, random(t, m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, w := quantizeModel(t, calibrate(t, m, pruned), Options{}, m, pruned)
+	input := noise(m.Input, 2)
+	want := uint64(0) // the digest of the logits, on all instruction sets
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
+		for _, algo := range []string{"direct", "rows", kernels.Auto} {
+			p := compile(t, q, w, graph.Options{Set: set, Algo: algo})
+			skips := 0
+			for _, s := range p.Steps() {
+				if s.Algo == "rows" {
+					skips++
+				}
+			}
+			// The first layer has too few inputs.
+			if all := len(params) - 1; algo == "direct" && skips > 0 || algo == "rows" && skips != all || algo == kernels.Auto && (skips < all/2 || skips > all) {
+				t.Errorf("%s: %d layers of %d skip rows", algo, skips, len(params))
+			}
+			if err := kernels.Copy(p.Input(), input); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(); err != nil {
+				t.Fatal(err)
+			}
+			logits := digest(p.Logits(), 0)
+			if want == 0 {
+				want = logits
+			}
+			if logits != want {
+				t.Errorf("%s: the logits have the digest %#x, want %#x", algo, logits, want)
+			}
+		}
+	})
 }

@@ -40,6 +40,10 @@ type Options struct {
 	// Strict says that a picture that cannot be read is an error. Otherwise a loader names it once, and goes on
 	// without it.
 	Strict bool
+
+	// Classes and Pictures, if they are not 0, leave out all but the first so many classes, and of each class all but the
+	// first so many pictures to learn from.
+	Classes, Pictures int
 }
 
 // DefaultMemory is enough for CIFAR-10, and for 2,700 photographs of 256×256 pixels.
@@ -97,6 +101,8 @@ func Open(path string, o Options) (*Dataset, error) {
 		return nil, fmt.Errorf("dataset: a share of %g is held out, expected at least 0 and less than 1", o.HeldOut)
 	case o.Memory < 0:
 		return nil, fmt.Errorf("dataset: %d bytes of memory", o.Memory)
+	case o.Classes < 0 || o.Classes == 1 || o.Pictures < 0:
+		return nil, fmt.Errorf("dataset: %d classes with %d pictures, expected at least two with at least one (0: all)", o.Classes, o.Pictures)
 	}
 	d := &Dataset{
 		path:         path,
@@ -109,7 +115,24 @@ func Open(path string, o Options) (*Dataset, error) {
 		d.Close()
 		return nil, err
 	}
+	d.leave(o.Classes, o.Pictures)
 	return d, nil
+}
+
+// leave leaves out all but a part, see [Options].
+func (d *Dataset) leave(classes, pictures int) {
+	if classes > 0 && classes < len(d.Classes) {
+		d.Classes = d.Classes[:classes]
+	}
+	seen := make([]int, len(d.Classes))
+	of := func(p *picture) bool { return int(p.label) < len(d.Classes) }
+	d.Train.pictures = slices.DeleteFunc(d.Train.pictures, func(p *picture) bool {
+		if of(p) {
+			seen[p.label]++
+		}
+		return !of(p) || pictures > 0 && seen[p.label] > pictures
+	})
+	d.Val.pictures = slices.DeleteFunc(d.Val.pictures, func(p *picture) bool { return !of(p) })
 }
 
 // Close closes the files of d. Its loaders must have been closed.

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"context"
 	"math"
 	"slices"
 	"time"
@@ -48,6 +49,32 @@ func newSpeed(times []time.Duration) Speed {
 	}
 	median, lo, hi := Median(perSecond)
 	return Speed{median, lo, hi}
+}
+
+const (
+	sampleTime = 30 * time.Millisecond
+	leastCalls = 3
+)
+
+// Sample returns the median time of some calls, at least three that take at least 30 ms together, in milliseconds. The one
+// before them brings memory into the caches. It returns ctx's error when that ends.
+func Sample(ctx context.Context, run func() error) (ms float64, err error) {
+	if err := run(); err != nil {
+		return 0, err
+	}
+	var times []float64
+	for begin := time.Now(); len(times) < leastCalls || time.Since(begin) < sampleTime; {
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		start := time.Now()
+		if err := run(); err != nil {
+			return 0, err
+		}
+		times = append(times, float64(max(time.Since(start), 1))/1e6)
+	}
+	ms, _, _ = Median(times)
+	return ms, nil
 }
 
 // Median returns the median of values and its 95 % interval, which assumes no distribution. The bounds are 0 and infinite

@@ -154,11 +154,12 @@ func (l *layout) cascade(first, last int, convs map[int]kernels.Conv, batch, thr
 	if values[end] == nil {
 		return nil
 	}
-	inner, outer := 0, 0 // the bytes of all inner values; the number of outer values
+	inner, outer := 0, 0 // the bytes of all values that the cascade reads again; the number of outer values
 	for _, s := range values {
 		if s.outer {
 			outer++
-		} else {
+		}
+		if !s.outer || len(s.readers) > 0 {
 			inner += int(s.shape.Bytes())
 		}
 	}

@@ -104,6 +104,16 @@ var cascades = []struct {
 		node("a", same3), node("b", same3), node("x", layer.MaxPool{Kernel: 3, Pad: kernels.Pad(1)}), node("c", same3), node("d", layer.Concat{}, "c", "b"), node("e", one),
 	}},
 
+	{"parts", []graph.Node{
+		node("a", same5), node("p", layer.Slice{C: 3}, "a"), node("q", layer.Slice{First: 2, C: 2}, "a"), node("b", same3, "p"), node("c", same7, "q"),
+		node("d", layer.Concat{}, "b", "c"), node("e", layer.Slice{First: 3, C: 5}), node("z", same3),
+	}},
+	{"a part at the end, and one of what is outside", []graph.Node{
+		node("p", layer.Slice{First: 1, C: 1}), node("a", same3), node("b", same3), node("q", layer.Slice{First: 1, C: 2}), node("g", layer.GlobalAvgPool{}),
+	}},
+	{"products", []graph.Node{node("a", same3), node("b", same3), node("m", layer.Mul{}, "a", "b"), node("c", same7), node("d", one)}},
+	{"a value computed from what lies beside it", []graph.Node{node("a", same3), node("b", same5), node("c", layer.Concat{}, "a", "b"), node("x", layer.MaxPool{Kernel: 3, Pad: kernels.Pad(1)}), node("y", same3), node("z", same3)}},
+
 	{"bypass", []graph.Node{node("a", same3), node("r", relu), node("b", same5), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: kernels.Pad(1)}), node("s", layer.Add{}, "r", "c"), node("s.r", relu), node("d", same3)}},
 	{"bypass of the input", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 2, Kernel: 5, Pad: kernels.Pad(2)}), node("s", layer.Add{}, "b", "input"), node("z", same3)}},
 	{"bypass around everything", []graph.Node{node("a", one), node("b", same7), node("c", same7), node("d", layer.Conv{Out: 6, Kernel: 1}), node("s", layer.Add{}, "a", "d")}},

@@ -110,6 +110,14 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 			compare(dense(src[0]), func(int) float64 { return 0 })
 		case layer.Dropout, layer.Dequantize:
 			exact(dense(src[0]))
+		case layer.Mul:
+			want, b := dense(src[0]), dense(src[1])
+			for i := range want {
+				want[i] = float64(float32(want[i] * b[i]))
+			}
+			exact(want)
+		case layer.Slice:
+			exact(dense(src[0].Channels(l.First, l.C)))
 		case layer.Concat:
 			c := 0
 			for i, s := range src {

@@ -249,6 +249,12 @@ func (b *binder) addStep(i int) {
 			step.WeightsError = r.WeightsError()
 		}
 	}
+	if a, ok := n.Layer.(layer.Algorithmic); ok {
+		step.Candidates, step.Pick = a.Algorithms(b.Set, n.In)
+		if step.Algo = step.Pick; slices.Contains(step.Candidates, b.Algo) {
+			step.Algo = b.Algo
+		}
+	}
 	b.steps = append(b.steps, step)
 	b.labels = append(b.labels, pprof.WithLabels(context.Background(), pprof.Labels("net", b.model.Name, "layer", n.Name)))
 }

@@ -84,6 +84,13 @@ var layouts = []struct {
 		node("b", layer.Conv{Out: 3, Kernel: 1}), node("s", layer.Add{}, "r", "b"),
 		node("c", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(1)}), node("t", layer.Add{}, "s", "c"), node("t.r", relu),
 	}, "a b s c t"},
+	{"parts", []graph.Node{
+		node("a", conv), node("p", layer.Slice{First: 1, C: 2}), node("q", layer.Slice{First: 1, C: 1}), node("b", conv, "p"), node("r", relu, "q"),
+		node("c", layer.Concat{}, "p", "b", "r"), node("d", layer.Slice{First: 1, C: 3}), node("z", conv),
+	}, "a b r c z"},
+	{"part of the input, and at the end", []graph.Node{node("p", layer.Slice{First: 1, C: 2}), node("b", conv), node("q", layer.Slice{C: 3})}, "b"},
+	{"not fused: a part of it", []graph.Node{node("a", conv), node("p", layer.Slice{First: 1, C: 2}), node("r", relu)}, "a r"},
+	{"product", []graph.Node{node("a", conv), node("b", conv, "input"), node("m", layer.Mul{}, "a", "b"), node("r", relu)}, "a b m r"},
 	{"different halos", []graph.Node{
 		node("a", conv),
 		node("k1", layer.Conv{Out: 2, Kernel: 1}, "a"), node("k3", layer.Conv{Out: 2, Kernel: 3, Pad: kernels.Pad(1)}, "a"), node("k7", layer.Conv{Out: 2, Kernel: 7, Pad: kernels.Pad(3)}, "a"),
@@ -174,6 +181,18 @@ func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 			}
 		}
 	})
+}
+
+// TestGradientHalo: the gradient of the weights of a padded convolution reads the halo of its input.
+func TestGradientHalo(t *testing.T) {
+	m := small(image, node("a", conv), node("p", layer.MaxPool{Kernel: 1}, "input"), node("g", layer.WeightGradient{Of: conv, In: image}, "p", "a"))
+	p := compile(t, m, random(t, m), graph.Options{KeepAll: true, Batch: 2})
+	if v, _ := p.Node("p"); v.Halo != 1 {
+		t.Errorf("the halo is %d, want 1", v.Halo)
+	}
+	if v := p.Output(); v.N != 1 || v.C != 4*3*9+4 {
+		t.Errorf("the gradient is %v, want one image with %d channels", v, 4*3*9+4)
+	}
 }
 
 func TestHalo(t *testing.T) {

@@ -229,7 +229,7 @@ func (t *table) node(n Node, i int, values map[string]int) (args []int, err erro
 			info.Pass = t.infos[a-1].Pass
 		}
 		if reduced = t.reduced[a]; reduced != t.reduced[args[0]] {
-			return nil, fmt.Errorf("input %s is one for each image, or one for all, and input %s is not", n.Inputs[0], n.Inputs[j])
+			return nil, fmt.Errorf("of the inputs %s and %s, one is a sum over images", n.Inputs[0], n.Inputs[j])
 		}
 	}
 	if b, ok := n.Layer.(layer.Backward); ok {
@@ -240,7 +240,7 @@ func (t *table) node(n Node, i int, values map[string]int) (args []int, err erro
 	}
 	if _, ok := n.Layer.(layer.Reduction); ok {
 		if reduced {
-			return nil, fmt.Errorf("%s: input %s is one for all images already", n.Layer.Op(), n.Inputs[0])
+			return nil, fmt.Errorf("%s: input %s is a sum over images already", n.Layer.Op(), t.infos[args[0]-1].Name)
 		}
 		reduced = true
 	}

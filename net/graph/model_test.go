@@ -12,6 +12,24 @@ import (
 	"firebench/net/layer"
 )
 
+// pointwise keeps the shape of image.
+var pointwise = layer.Conv{Out: 3, Kernel: 1}
+
+// using is a node that uses the weights of another one.
+func using(owner string, n graph.Node) graph.Node {
+	n.Weights = owner
+	return n
+}
+
+// A total is a Reduction that keeps the shape of its input. Only its shape matters.
+type total struct{ layer.WeightGradient }
+
+func (total) Op() string { return "total" }
+
+func (total) OutShape(in []layer.Shape) (layer.Shape, error) { return in[0], nil }
+
+func (total) Cost([]layer.Shape) kernels.Cost { return kernels.Cost{} }
+
 func TestInferErrors(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -44,6 +62,13 @@ func TestInferErrors(t *testing.T) {
 		{"channel mismatch", small(image, node("a", conv), node("b", layer.Add{}, "a", "input")), "node b: add: inputs 9×11×4 and 9×11×3 differ"},
 		{"size mismatch", small(image, node("a", layer.MaxPool{Kernel: 2}), node("b", layer.Concat{}, "a", "input")), "node b: concat: inputs 8×10×3 and 9×11×3 differ"},
 		{"missing input", small(image, node("a", layer.Add{})), "node a: add: 1 inputs, expected 2"},
+		{"images and a sum over them", small(image, node("a", pointwise), node("s", total{}), node("b", layer.Add{}, "a", "s")), "node b: of the inputs a and s, one is a sum over images"},
+		{"a sum of sums", small(image, node("a", pointwise), node("s", total{}), node("t", total{})), "node t: total: input s is a sum over images already"},
+		{"an input for a feed", small(image, node("a", layer.Placeholder{Shape: image}, "input")), "node a: placeholder: 1 inputs, expected none"},
+		{"no part", small(image, node("a", layer.Slice{First: 2, C: 2})), "node a: slice: 2 channels from 2 on of 9×11×3"},
+		{"transposed weights of nobody", small(image, node("a", layer.ConvGradient{Of: pointwise, In: image})), "node a: conv1x1: it uses another node's weights, but names none"},
+		{"transposed weights that do not fit", small(image, node("a", pointwise), using("a", node("b", layer.ConvGradient{Of: pointwise, In: layer.Shape{H: 9, W: 11, C: 4}}))),
+			"node b: weights of a: they are [3 3 1 1], expected [3 4 1 1]"},
 		{"kernel too large", small(image, node("a", layer.Conv{Out: 4, Kernel: 12})), "node a: conv12x12: a 12×12 kernel does not fit"},
 	}
 	for _, test := range tests {

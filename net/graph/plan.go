@@ -50,11 +50,12 @@ type Step struct {
 	Out             layer.Shape  // of one image
 	Cost            kernels.Cost // of all images of the batch
 
-	// Only convolutions and dense layers have these.
+	// Only convolutions and dense layers have these, and their gradients. Executed is 0 for gradients of
+	// weights.
 	Algo       string   // the algorithm that computes the step
 	Candidates []string // the algorithms that could
 	Pick       string   // the algorithm that kernels.Pick names, see Options.Algo
-	Executed   int64    // multiply-adds that the kernels execute for the batch, see kernels.Conv
+	Executed   int64    // multiply-adds that the kernels execute for the batch, see kernels.Conv; 0 for gradients of weights
 
 	WeightsType  kernels.WeightsType // of the packed weights
 	WeightsError float64             // of the packed weights, see kernels.Rounded; 0 if they are float32
@@ -126,7 +127,7 @@ func (p *Plan) RunStep(i int) error {
 	if i < 0 || i >= len(p.steps) {
 		return fmt.Errorf("graph: %s: step %d of %d", p.model.Name, i, len(p.steps))
 	}
-	return p.runIf(func(step int) bool { return step == i })
+	return p.runSingle(func(step int) bool { return step == i })
 }
 
 // RunStage runs the steps of one stage, as RunStep runs one.
@@ -134,14 +135,25 @@ func (p *Plan) RunStage(name string) error {
 	if !slices.ContainsFunc(p.steps, func(s Step) bool { return s.Stage == name }) {
 		return fmt.Errorf("graph: %s: unknown stage %q, expected one of %q", p.model.Name, name, p.stages())
 	}
-	return p.runIf(func(step int) bool { return p.steps[step].Stage == name })
+	return p.runSingle(func(step int) bool { return p.steps[step].Stage == name })
 }
 
-// runIf runs the work of the wanted steps.
-func (p *Plan) runIf(wanted func(step int) bool) error {
+// RunPasses runs the steps of some passes of a model with gradients, in their order. Passes that Run runs before
+// them must have been run since the last Run, or the values that they read are others'. All steps of a cascade are of one pass.
+func (p *Plan) RunPasses(passes ...layer.Pass) error {
+	return p.runIf(func(step int) bool { return slices.Contains(passes, p.steps[step].Pass) })
+}
+
+// runSingle is runIf for steps that may be part of a cascade.
+func (p *Plan) runSingle(wanted func(step int) bool) error {
 	if p.cascades {
 		return fmt.Errorf("graph: %s: bands of rows pass through several layers in this plan, single steps need one with KeepAll", p.model.Name)
 	}
+	return p.runIf(wanted)
+}
+
+// runIf runs the work that begins with one of the wanted steps.
+func (p *Plan) runIf(wanted func(step int) bool) error {
 	if err := p.begin(); err != nil {
 		return err
 	}

@@ -143,6 +143,12 @@ func (g WeightGradient) Bind(b Binding) ([]workers.Task, error) {
 	return kernels.BindWeightGradient(b.Set, b.Algo, g.Of.ConvShape(g.In), b.Dst, b.Src[0], b.Src[1], b.Threads)
 }
 
+// Algorithms implements Algorithmic.
+func (g WeightGradient) Algorithms(set *kernels.Set, _ []Shape) (candidates []string, pick string) {
+	p := kernels.Problem{ConvShape: g.Of.ConvShape(g.In), H: g.In.H, W: g.In.W}
+	return kernels.WeightGradientCandidates(p), kernels.PickWeightGradient(set, p)
+}
+
 // Halo implements Padded.
 func (g WeightGradient) Halo([]Shape) int { return g.Of.ConvShape(g.In).Halo() }
 

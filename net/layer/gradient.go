@@ -57,6 +57,13 @@ type Transposed interface {
 	Forward() kernels.ConvShape
 }
 
+// A Selector gives some of the values of its input, the largest ones, so that an Activation may as well
+// follow it as precede it.
+type Selector interface {
+	Layer
+	selector()
+}
+
 // A Backward layer is part of a gradient.
 type Backward interface {
 	Layer
@@ -90,6 +97,15 @@ type Padded interface {
 
 	// Halo returns how many pixels on all sides of inputs of these shapes the layer reads.
 	Halo(in []Shape) int
+}
+
+// An Algorithmic layer has no packed weights, and still more than one algorithm.
+type Algorithmic interface {
+	Layer
+
+	// Algorithms returns the names of the algorithms that can compute the layer, and which of them should
+	// be the fastest. Binding.Algo is used if it is one of them.
+	Algorithms(set *kernels.Set, in []Shape) (candidates []string, pick string)
 }
 
 // operation is a gradient of one step.

@@ -94,6 +94,19 @@ type Binding struct {
 //	Probabilistic  its inputs are the logits                Softmax
 //	Windowed       computes bands of rows                   Conv, MaxPool, AvgPool, LRN, ReLU, Add, Quantize, Dequantize
 //	Typed          can give results of another type         Conv, Dense, AvgPool, GlobalAvgPool, Add
+//
+// Training adds these, see gradient.go:
+//
+//	Feed           has values that the caller writes        Placeholder
+//	Part           is some channels of its input            Slice
+//	Differentiable has gradients by its inputs              Conv, Dense, MaxPool, AvgPool, GlobalAvgPool, LRN, ReLU, Concat, Add, Dropout, Mul
+//	Trainable      has a gradient by its weights            Conv, Dense
+//	Selector       may change places with an Activation     MaxPool
+//	Backward       is part of a gradient                    ConvGradient, …, WeightGradient
+//	Transposed     uses another layer's weights transposed  ConvGradient, DenseGradient
+//	Reduction      sums over the images of a batch          WeightGradient
+//	Padded         reads pixels around its inputs           WeightGradient
+//	Algorithmic    is computed by one of some algorithms    WeightGradient
 
 // A Weighted layer has weights. For the kernels, all such layers are convolutions.
 type Weighted interface {

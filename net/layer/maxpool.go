@@ -75,3 +75,5 @@ func (p MaxPool) Window(in []Shape) (kernel, stride, pad int, ok bool) {
 func poolWindow(s kernels.PoolShape) (kernel, stride, pad int, ok bool) {
 	return s.KH, s.Stride, 0, s.Pad.Top == 0
 }
+
+func (MaxPool) selector() {}

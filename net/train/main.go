@@ -10,8 +10,8 @@
 //	-model NAME      the network (squeezenet1.0), or FILE.onnx: that of a file, which has weights. For pictures of 32×32 pixels
 //	                 there is squeezenet-cifar, see squeezenet.ParseMicro
 //	-weights FILE    the weights to start from; without, those of the model's file, or random ones as -init says
-//	-dense           weights that are 0, or share values, in a layer of which some are 0 or share values, may change one by one;
-//	                 without, those that are 0 stay so, and those that share values go on sharing them
+//	-dense           all weights may change one by one; without, weights that are 0 stay so, and in layers of at most 256 values,
+//	                 which share them, those that are equal stay equal
 //	-preprocessor NAME
 //	                 how a picture becomes the input, instead of how the model says
 //	-isa NAME, -algo NAME, -threads N
@@ -41,6 +41,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -50,6 +51,7 @@ import (
 	"path"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firebench/net/cli"
@@ -58,7 +60,15 @@ import (
 
 const name = "train"
 
-func main() { cli.Main(run) }
+func main() {
+	cli.Main(func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+		// What a batch needs stays as long as the run, and may be more than what commands are usually held to: garbage is
+		// collected when it is a fifth of that.
+		debug.SetMemoryLimit(math.MaxInt64)
+		debug.SetGCPercent(20)
+		return run(ctx, args, stdin, stdout, stderr)
+	})
+}
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
@@ -88,7 +98,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 // options are the command line.
 type options struct {
 	cli.Network
-	recipe  string // "" for the one that fits
+	recipe  training.Recipe
+	named   string // the recipe's name; "" for the one that fits
 	change  []func(*training.Recipe)
 	data    string
 	out     string
@@ -112,7 +123,7 @@ func newFlags(o *options) *flag.FlagSet {
 	for _, r := range training.Recipes {
 		names = append(names, r.Name)
 	}
-	fs.StringVar(&o.recipe, "recipe", "", "how to train: `NAME` "+strings.Join(names, ", ")+" (default finetune for weights that are given, cifar for small inputs, else squeezenet)")
+	fs.StringVar(&o.named, "recipe", "", "how to train: `NAME` "+strings.Join(names, ", ")+" (default finetune for weights that are given, cifar for small inputs, else squeezenet)")
 	number(o, fs, "epochs", "see all pictures `N` times", func(r *training.Recipe) *int { return &r.Epochs })
 	number(o, fs, "batch", "run the network on `N` images at a time", func(r *training.Recipe) *int { return &r.Batch })
 	number(o, fs, "accumulate", "make a step after `N` batches", func(r *training.Recipe) *int { return &r.Accumulate })
@@ -127,11 +138,25 @@ func newFlags(o *options) *flag.FlagSet {
 	number(o, fs, "head", "multiply the rate of the last layer by `F`", func(r *training.Recipe) *float64 { return &r.HeadFactor })
 	text(o, fs, "init", "how random weights are drawn: `NAME` "+strings.Join(training.Inits, ", "), func(r *training.Recipe) *string { return &r.Init })
 	number(o, fs, "jitter", "change brightness, contrast and saturation by up to the share `J`", func(r *training.Recipe) *float64 { return &r.Augment.Jitter })
-	number(o, fs, "area", "take parts of at least the share `A` of a picture, and resize them, instead of cropping; 0 for never", func(r *training.Recipe) *float64 { return &r.Augment.MinArea })
-	fs.BoolFunc("mirror", "exchange left and right of every second picture; =false for none", func(s string) error {
-		on, err := parseBool(s)
+	fs.Func("area", "take parts of at least the share `A` of a picture, and resize them, instead of cropping; 0 for never (default the recipe's)", func(s string) error {
+		share, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return errors.New("expected a number")
+		}
+		o.change = append(o.change, func(r *training.Recipe) {
+			if r.Augment.MinArea = share; share != 0 {
+				r.Augment.Crop, r.Augment.Pad = false, 0
+			}
+		})
+		return nil
+	})
+	fs.BoolFunc("mirror", "exchange left and right of every second picture; =false for none (default the recipe's)", func(s string) error {
+		on, err := strconv.ParseBool(s)
+		if err != nil {
+			return errors.New("expected true or false")
+		}
 		o.change = append(o.change, func(r *training.Recipe) { r.Augment.Mirror = on })
-		return err
+		return nil
 	})
 	fs.IntVar(&o.classes, "classes", 0, "fail unless there are `N` classes; 0 means any number")
 	fs.Func("freeze", "do not train the layers whose names `PATTERN` matches, such as conv1,fire[2-5].*", func(s string) error {
@@ -143,21 +168,11 @@ func newFlags(o *options) *flag.FlagSet {
 		}
 		return nil
 	})
-	fs.BoolVar(&o.dense, "dense", false, "let weights that are 0, or share values, change one by one")
+	fs.BoolVar(&o.dense, "dense", false, "let all weights change one by one; without, those that are 0 stay so, and in layers that share at most 256 values equal ones stay equal")
 	fs.Uint64Var(&o.seed, "seed", 1, "begin all that is random with `N`")
 	fs.IntVar(&o.memory, "memory", 512, "keep pictures in up to `MB` megabytes")
 	fs.BoolVar(&o.strict, "strict", false, "fail for a picture that cannot be read")
 	return fs
-}
-
-func parseBool(s string) (bool, error) {
-	switch s {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	}
-	return false, errors.New("expected true or false")
 }
 
 // number defines a flag for a number of a recipe.
@@ -211,25 +226,29 @@ func parse(args []string) (o options, err error) {
 	case o.memory < 1 || o.memory > 1<<20:
 		return o, fmt.Errorf("-memory %d: expected 1 to %d", o.memory, 1<<20)
 	}
-	_, err = o.resolve(training.Recipes[0].Name) // whichever it will be, changes are checked
-	return o, err
+	return o, o.resolve()
 }
 
-// resolve returns the recipe, which has the name otherwise if no flag names one.
-func (o *options) resolve(otherwise string) (training.Recipe, error) {
-	wanted := o.recipe
-	if wanted == "" {
-		wanted = otherwise
+// resolve sets the recipe: the one that is named or fits, and what the flags change of it.
+func (o *options) resolve() (err error) {
+	fits := "squeezenet"
+	switch {
+	case o.Given():
+		fits = "finetune"
+	case max(o.Model.Input.H, o.Model.Input.W) <= small:
+		fits = "cifar"
 	}
-	r, err := training.LookupRecipe(wanted)
-	if err != nil {
-		return r, err
+	if o.recipe, err = training.LookupRecipe(cmp.Or(o.named, fits)); err != nil {
+		return err
 	}
 	for _, f := range o.change {
-		f(&r)
+		f(&o.recipe)
 	}
-	return r, r.Check()
+	return o.recipe.Check()
 }
+
+// small is the side of the largest inputs for which the recipe cifar is taken.
+const small = 64
 
 // frozen reports whether a layer stays as it is.
 func (o *options) frozen(node string) bool {

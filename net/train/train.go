@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"firebench/net/cli"
 	"firebench/net/compression"
 	"firebench/net/dataset"
+	"firebench/net/evaluate"
 	"firebench/net/graph"
 	"firebench/net/training"
 )
@@ -22,9 +24,8 @@ type command struct {
 	stdout, stderr io.Writer
 	progress       *cli.Progress
 
-	recipe training.Recipe
-	data   *dataset.Dataset
-	mask   compression.Mask
+	data *dataset.Dataset
+	mask compression.Mask
 }
 
 // train does everything.
@@ -33,21 +34,7 @@ func (c *command) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := w.Adapt(c.Model)
-	if err != nil {
-		return err
-	}
-	otherwise := "squeezenet"
-	switch {
-	case c.Given():
-		otherwise = "finetune"
-	case max(m.Input.H, m.Input.W) <= 64:
-		otherwise = "cifar"
-	}
-	if c.recipe, err = c.resolve(otherwise); err != nil {
-		return err
-	}
-	p, err := c.Preprocessor(m)
+	p, err := c.Preprocessor(c.Model)
 	if err != nil {
 		return err
 	}
@@ -55,82 +42,109 @@ func (c *command) train(ctx context.Context) error {
 		return err
 	}
 	defer c.data.Close()
-	classes := c.data.Classes
-	if c.classes != 0 && c.classes != len(classes) {
-		return fmt.Errorf("%s: %d classes, expected %d: %q", c.options.data, len(classes), c.classes, classes)
+	if c.classes != 0 && c.classes != len(c.data.Classes) {
+		return fmt.Errorf("%s: %d classes, expected %d: %q", c.options.data, len(c.data.Classes), c.classes, c.data.Classes)
 	}
-	params, err := c.params(ctx, w)
+	if err := c.checkFrozen(); err != nil {
+		return err
+	}
+	params, err := c.params(ctx, w, p.Name())
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
-	if err := c.checkFrozen(params.Model()); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.stdout, "%s, recipe %s, %d pictures of %d classes, %d for validation\n", params.Model().Name, c.recipe.Name, c.data.Train.Len(), len(classes), c.data.Val.Len())
+	fmt.Fprintf(c.stdout, "%s, recipe %s, %d pictures of %d classes, %d for validation\n", params.Model().Name, c.recipe.Name, c.data.Train.Len(), len(c.data.Classes), c.data.Val.Len())
 	fmt.Fprintf(c.stdout, "%5s  %9s  %8s  %8s  %8s  %8s  %8s\n", "epoch", "rate", "loss", "correct", "val loss", "correct", "images/s")
 	fitted, err := training.Fit(ctx, params, training.FitOptions{
 		Recipe: c.recipe, Data: c.data, Dir: c.out, Seed: c.seed,
 		Set: c.Set, Algo: c.Algorithm, Threads: c.Threads,
 		Frozen: c.frozen, Mask: c.mask,
-		Progress: c.show, Row: c.row,
-		Skipped: func(err error) {
-			c.progress.Clear()
-			cli.Report(c.stderr, name, err)
-		},
+		Progress: c.show, Row: c.row, Skipped: c.skipped,
 	})
 	c.progress.Clear()
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("%w; the run goes on with the same command", cli.ErrInterrupted)
+	if n := c.data.Unreadable(); n > 0 {
+		fmt.Fprintf(c.stderr, "%s: %s could not be read\n", name, plural(n, "picture"))
 	}
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
-	share := fitted.Result
-	if n := c.data.Unreadable(); n > 0 {
-		fmt.Fprintf(c.stderr, "%s: %d pictures could not be read\n", name, n)
-	}
-	_, err = fmt.Fprintf(c.stdout, "best after epoch %d: %d of %d correct, %.1f %%; %s in all\n%s/%s\n",
-		fitted.Epoch, share.Correct, share.Images, 100*fitted.Accuracy, fitted.Time.Round(time.Second), c.out, training.ModelFile)
+	share := evaluate.Share{Count: fitted.Result.Correct, Total: fitted.Result.Images}
+	lo, hi := share.Interval()
+	_, err = fmt.Fprintf(c.stdout, "best after epoch %d: %d of %d correct, %.1f %% [%.1f, %.1f]; %s in all\n%s\n",
+		fitted.Epoch, share.Count, share.Total, 100*share.Value(), 100*lo, 100*hi, fitted.Time.Round(time.Second), filepath.Join(c.out, training.ModelFile))
 	return err
 }
 
-// params returns the weights to start from.
-func (c *command) params(ctx context.Context, w graph.Weights) (*training.Params, error) {
-	at, err := training.Head(c.Model)
-	if err != nil {
-		return nil, err
+// interrupted says of an error that ctx's end is the cause, if it is.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w; the run goes on with the same command", cli.ErrInterrupted)
 	}
-	infos, err := c.Model.Infer()
+	return err
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// skipped reports a picture that cannot be read.
+func (c *command) skipped(err error) {
+	c.progress.Clear()
+	cli.Report(c.stderr, name, err)
+}
+
+// params returns the weights to start from.
+func (c *command) params(ctx context.Context, w graph.Weights, preprocessor string) (*training.Params, error) {
+	other, err := c.otherClasses()
 	if err != nil {
 		return nil, err
 	}
 	m := c.Model
-	if infos[at].Out.C != len(c.data.Classes) {
-		if m, w, err = training.NewHead(len(c.data.Classes), c.seed, training.Gaussian(0.01)).Apply(m, w); err != nil {
+	if other {
+		if m, w, err = training.NewHead(len(c.data.Classes), c.seed, training.Gaussian(training.HeadDeviation)).Apply(m, w); err != nil {
 			return nil, err
 		}
 	}
-	named := m.Clone()
-	named.Classes = c.data.Classes
+	m = m.Clone()
+	m.Classes, m.Preprocessor = c.data.Classes, preprocessor
 	if !c.Given() {
-		pictures, err := c.pictures(ctx)
+		pictures, skipped, err := c.recipe.Pictures(ctx, c.data.Train, c.seed)
 		if err != nil {
 			return nil, err
 		}
-		return c.recipe.Start(named, c.seed, pictures, graph.Options{Set: c.Set, Threads: c.Threads})
+		for _, err := range skipped {
+			c.skipped(err)
+		}
+		return c.recipe.Start(m, c.seed, pictures, graph.Options{Set: c.Set, Algo: c.Algorithm, Threads: c.Threads})
 	}
 	if c.dense {
-		w = plain{w}
-	} else if c.mask, err = compression.NewMask(named, w); err != nil {
+		return training.NewParams(m, plain{w})
+	}
+	if c.mask, err = compression.NewMask(m, w); err != nil {
 		return nil, err
 	}
-	// Layers without zeros need no mask.
-	for node, kept := range c.mask {
-		if !slices.Contains(kept, false) {
-			delete(c.mask, node)
-		}
+	p, err := training.NewParams(m, w)
+	if err == nil {
+		p.Tie()
 	}
-	return training.NewParams(named, w)
+	return p, err
+}
+
+// otherClasses reports whether the network's scores are of other classes than the pictures: of others by name, if it knows
+// their names, or of another number.
+func (c *command) otherClasses() (bool, error) {
+	at, err := training.Head(c.Model)
+	if err != nil {
+		return false, err
+	}
+	infos, err := c.Model.Infer()
+	if err != nil {
+		return false, err
+	}
+	known := c.Model.Classes
+	return infos[at].Out.C != len(c.data.Classes) || len(known) > 0 && !slices.Equal(known, c.data.Classes), nil
 }
 
 // plain are weights that tell of no values that they share.
@@ -140,23 +154,9 @@ func (p plain) Adapt(m *graph.Model) (*graph.Model, error) { return p.w.Adapt(m)
 
 func (p plain) Layer(param graph.Param) (kernels.Weights, error) { return p.w.Layer(param) }
 
-// pictures returns a batch of inputs, for the initialization.
-func (c *command) pictures(ctx context.Context) ([]float32, error) {
-	l, err := c.data.Train.Loader(dataset.LoaderOptions{Batch: c.recipe.Batch, Train: true, Augment: c.recipe.Augment, Seed: c.seed})
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	b, err := l.Next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return slices.Clone(kernels.Data[float32](b.Input)), nil
-}
-
 // checkFrozen returns an error for a pattern that fits no layer with weights, and if no layer is left to train.
-func (c *command) checkFrozen(m *graph.Model) error {
-	params, err := m.Params()
+func (c *command) checkFrozen() error {
+	params, err := c.Model.Params()
 	if err != nil {
 		return err
 	}

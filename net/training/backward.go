@@ -68,11 +68,21 @@ type backward struct {
 
 	gradients map[string][]string // by forward node: the gradients by its result, one for each reader
 	weights   map[string][]string // by node with weights of its own: their gradients, one for each user
+	readers   map[string]int      // of forward nodes
+	masked    map[string]bool     // forward nodes that are rectified, with gradients that are 0 where they are
+
+	// later are gradients of weights, which are added when nothing is left to be computed in bands of rows:
+	// they need whole images.
+	later []graph.Node
 }
 
 // newBackward prepares the forward part of the model.
 func newBackward(m *graph.Model, o BackwardOptions) (*backward, error) {
-	b := &backward{BackwardOptions: o, index: map[string]int{}, gradients: map[string][]string{}, weights: map[string][]string{}}
+	b := &backward{
+		BackwardOptions: o, index: map[string]int{},
+		gradients: map[string][]string{}, weights: map[string][]string{},
+		readers: map[string]int{}, masked: map[string]bool{},
+	}
 	infos, err := m.Infer()
 	if err != nil {
 		return nil, err
@@ -135,6 +145,9 @@ func newBackward(m *graph.Model, o BackwardOptions) (*backward, error) {
 	}
 	for i, n := range b.infos {
 		b.index[n.Name] = i
+		for _, in := range b.model.Nodes[i].Inputs {
+			b.readers[in]++
+		}
 	}
 	return b, nil
 }
@@ -177,6 +190,7 @@ func (b *backward) run() error {
 			return fmt.Errorf("node %s (%s): %w", b.infos[i].Name, b.infos[i].Layer.Op(), err)
 		}
 	}
+	b.flush()
 	b.model.Outputs = []string{Loss, logits.Name}
 	for i, n := range b.infos {
 		if g := b.weights[n.Name]; b.owner(i) == n.Name && len(g) > 0 {
@@ -204,9 +218,15 @@ func (b *backward) need() error {
 	return nil
 }
 
+// flush adds the gradients of weights that were put off.
+func (b *backward) flush() {
+	b.model.Nodes = append(b.model.Nodes, b.later...)
+	b.later = nil
+}
+
 // node adds the gradients by the inputs and the weights of node i.
 func (b *backward) node(i int) error {
-	n := b.infos[i]
+	n, inputs := b.infos[i], b.model.Nodes[i].Inputs
 	upstream := b.sum(b.gradients[n.Name], n.Name+".grad")
 	if l, ok := n.Layer.(layer.Weighted); ok && !b.Frozen(b.owner(i)) {
 		trainable, ok := l.(layer.Trainable)
@@ -218,10 +238,19 @@ func (b *backward) node(i int) error {
 			return fmt.Errorf("gradient of the weights: %w", err)
 		}
 		name := n.Name + ".grad-weight"
-		b.add(name, g, b.model.Nodes[i].Inputs[0], upstream)
+		b.later = append(b.later, graph.Node{Name: name, Layer: g, Inputs: []string{inputs[0], upstream}})
 		b.weights[b.owner(i)] = append(b.weights[b.owner(i)], name)
 	}
-	inputs := b.model.Nodes[i].Inputs
+	if _, ok := n.Layer.(layer.Selector); ok && b.rectified(inputs[0]) {
+		// The maximum is 0 where all that it is taken of is. A gradient is cheaper to mask here, where it is
+		// smaller.
+		activation, err := layer.ReLU{}.Gradient([]layer.Shape{n.Out}, 0)
+		if err != nil {
+			return err
+		}
+		b.masked[inputs[0]] = true
+		upstream = b.operations(i, n.Name+".grad.relu", activation, upstream)
+	}
 	for k, in := range inputs {
 		if j, ok := b.index[in]; !ok || !b.needs[j] {
 			continue
@@ -234,38 +263,72 @@ func (b *backward) node(i int) error {
 		if err != nil {
 			return fmt.Errorf("gradient of input %s: %w", in, err)
 		}
+		if b.masked[n.Name] {
+			if _, ok := n.Layer.(layer.Activation); ok {
+				operations = nil
+			} else {
+				b.masked[in] = true
+			}
+		}
 		name := n.Name + ".grad-input"
 		if len(inputs) > 1 {
 			name += fmt.Sprint(k)
 		}
-		before := upstream
-		for step, o := range operations {
-			stepName := name
-			if step < len(operations)-1 {
-				stepName += "." + o.Layer.Op()
-			}
-			var operands []string
-			for _, operand := range o.Operands {
-				switch operand {
-				case layer.Upstream:
-					operands = append(operands, upstream)
-				case layer.Result:
-					operands = append(operands, n.Name)
-				case layer.Before:
-					operands = append(operands, before)
-				default:
-					operands = append(operands, inputs[operand])
-				}
-			}
-			b.add(stepName, o.Layer, operands...)
-			if _, ok := o.Layer.(layer.Transposed); ok {
-				b.model.Nodes[len(b.model.Nodes)-1].Weights = b.owner(i)
-			}
-			before = stepName
-		}
-		b.gradients[in] = append(b.gradients[in], before)
+		b.gradients[in] = append(b.gradients[in], b.operations(i, name, operations, upstream))
 	}
 	return nil
+}
+
+// rectified reports whether the result of a node, which has one reader, is that of an activation, or
+// consists of such results.
+func (b *backward) rectified(name string) bool {
+	i, ok := b.index[name]
+	if !ok || b.readers[name] != 1 {
+		return false
+	}
+	switch b.infos[i].Layer.(type) {
+	case layer.Activation:
+		return true
+	case layer.Concatenation, layer.Identity:
+		return !slices.ContainsFunc(b.model.Nodes[i].Inputs, func(in string) bool { return !b.rectified(in) })
+	}
+	return false
+}
+
+// operations adds operations of a gradient of node i, of which the last has the name, and returns the name of
+// what they compute.
+func (b *backward) operations(i int, name string, operations []layer.Operation, upstream string) string {
+	before := upstream
+	for step, o := range operations {
+		var operands []string
+		for _, operand := range o.Operands {
+			switch operand {
+			case layer.Upstream:
+				operands = append(operands, upstream)
+			case layer.Result:
+				operands = append(operands, b.infos[i].Name)
+			case layer.Before:
+				operands = append(operands, before)
+			default:
+				operands = append(operands, b.model.Nodes[i].Inputs[operand])
+			}
+		}
+		before = name
+		if step < len(operations)-1 {
+			before += "." + o.Layer.Op()
+		}
+		_, windowed := o.Layer.(layer.Windowed)
+		_, part := o.Layer.(layer.Part)
+		if !windowed && !part {
+			b.flush()
+		}
+		node := graph.Node{Name: before, Layer: o.Layer, Inputs: operands}
+		if _, ok := o.Layer.(layer.Transposed); ok {
+			node.Weights = b.owner(i)
+		}
+		b.model.Nodes = append(b.model.Nodes, node)
+	}
+	return before
 }
 
 // sum returns the node that is the sum of these; name is what it is called if it must be added.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"firebench/kernels"
@@ -67,21 +68,35 @@ type Progress struct {
 
 // A Fitted is a trained network.
 type Fitted struct {
-	Params   *Params // the best
-	Epoch    int     // after which they were the best, from 1 on
-	Accuracy float64 // on the pictures for validation
-	Result   Result  // on them
+	Recipe   Recipe
+	Pictures int      // that it was trained on
+	Frozen   []string // the layers that stayed as they were
+	Params   *Params  // the best
+	Epoch    int      // after which they were the best, from 1 on
+	Accuracy float64  // on the pictures for validation
+	Result   Result   // on them
 	Rows     []Row
 	Time     time.Duration // of all epochs, evaluations included
 }
 
-// A runState is what a checkpoint knows of its run, besides what the trainer knows.
+// A runState is what a checkpoint knows of its run, besides what the trainer knows. The fields of setup are the same
+// for all of it.
 type runState struct {
-	Recipe   Recipe        `json:"recipe"`
-	Pictures int           `json:"pictures"` // to train on
-	Epoch    Result        `json:"epoch"`    // what the batches of the epoch gave until now
-	Best     bestEpoch     `json:"best"`
-	Elapsed  time.Duration `json:"elapsed"` // ns
+	setup
+	Ended   int           `json:"ended"` // epochs after which the weights have been tried
+	Epoch   Result        `json:"epoch"` // what the steps since then gave
+	Best    bestEpoch     `json:"best"`
+	Elapsed time.Duration `json:"elapsed"` // ns
+}
+
+// A setup is what a run is of.
+type setup struct {
+	Recipe   Recipe   `json:"recipe"`
+	Classes  []string `json:"classes"`
+	Pictures int      `json:"pictures"` // to train on
+	Val      int      `json:"val"`      // pictures for validation
+	Frozen   []string `json:"frozen"`   // layers
+	Steps    int      `json:"steps"`    // of the whole run
 }
 
 // A bestEpoch says after which epoch the weights were the best.
@@ -108,7 +123,10 @@ func Fit(ctx context.Context, p *Params, o FitOptions) (*Fitted, error) {
 	defer train.Close()
 	f := &fitting{FitOptions: o, train: train}
 	f.Save = cmp.Or(f.Save, 5*time.Minute)
-	f.state.Recipe, f.state.Pictures = o.Recipe, o.Data.Train.Len()
+	f.state.setup = setup{
+		Recipe: o.Recipe, Classes: o.Data.Classes, Pictures: o.Data.Train.Len(), Val: o.Data.Val.Len(),
+		Steps: o.Recipe.Epochs * train.Steps() / o.Recipe.Accumulate,
+	}
 	if err := f.open(p); err != nil {
 		return nil, err
 	}
@@ -127,12 +145,12 @@ type fitting struct {
 	trainer *Trainer
 	log     *Log
 	state   runState
-	steps   int // of the whole run
 
 	started  time.Time // when this part of the run began
+	first    int       // its first step
 	before   time.Duration
 	saved    time.Time
-	seen     int           // images of this part
+	seen     int           // images since the last end of an epoch
 	learning time.Duration // that it took to learn from them
 }
 
@@ -140,12 +158,10 @@ func (f *fitting) path(name string) string { return filepath.Join(f.Dir, name) }
 
 // open makes the trainer, from p or the checkpoint in the folder, and opens the log.
 func (f *fitting) open(p *Params) error {
-	perEpoch := max(1, f.train.Steps()/f.Recipe.Accumulate)
-	f.steps = f.Recipe.Epochs * f.train.Steps() / f.Recipe.Accumulate
-	if f.steps < 1 {
+	if f.state.Steps < 1 {
 		return fmt.Errorf("training: %d epochs of %d batches are less than a step of %d batches", f.Recipe.Epochs, f.train.Steps(), f.Recipe.Accumulate)
 	}
-	rate, err := f.Recipe.schedule(perEpoch)
+	rate, err := f.Recipe.schedule(f.state.Steps)
 	if err != nil {
 		return err
 	}
@@ -154,12 +170,20 @@ func (f *fitting) open(p *Params) error {
 		return err
 	}
 	head := p.model.Nodes[at].Name
+	if err := p.Mask(f.Mask); err != nil {
+		return err
+	}
+	for _, v := range p.layers {
+		if f.Frozen != nil && f.Frozen(v.Node) {
+			f.state.Frozen = append(f.state.Frozen, v.Node)
+		}
+	}
 	o := Options{
 		Set: f.Set, Algo: f.Algo, Threads: f.Threads,
 		Batch: f.Recipe.Batch, Accumulate: f.Recipe.Accumulate, SGD: f.Recipe.SGD, Rate: rate,
 		Factor: func(node string) float64 {
 			switch {
-			case f.Frozen != nil && f.Frozen(node):
+			case slices.Contains(f.state.Frozen, node):
 				return 0
 			case node == head:
 				return f.Recipe.HeadFactor
@@ -171,12 +195,9 @@ func (f *fitting) open(p *Params) error {
 	c, err := ReadCheckpoint(f.path(LastFile), p.model)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := p.Mask(f.Mask); err != nil {
-			return err
-		}
 		f.trainer, err = NewTrainer(p, o)
 	case err == nil:
-		err = f.resume(c, o)
+		err = f.resume(c, p, o)
 	}
 	if err != nil {
 		return err
@@ -187,87 +208,146 @@ func (f *fitting) open(p *Params) error {
 	return err
 }
 
-// resume makes the trainer from a checkpoint.
-func (f *fitting) resume(c *Checkpoint, o Options) error {
-	var s runState
+// resume makes the trainer from a checkpoint, of a run that would have begun with p.
+func (f *fitting) resume(c *Checkpoint, p *Params, o Options) error {
 	path := f.path(LastFile)
-	if err := json.Unmarshal(c.Run, &s); err != nil {
-		return fmt.Errorf("%s: state of the run: %w", path, err)
+	s, err := stateOf(c)
+	if err != nil {
+		return files.Error(path, err)
 	}
-	if s.Recipe != f.state.Recipe {
-		return fmt.Errorf("%s: the run has %s; go on with the same options, or train in another folder", path, difference(s.Recipe, f.state.Recipe))
+	what, found, expected := s.setup.differs(f.state.setup)
+	for i, v := range c.Params.layers {
+		if a, b := v.tied(), p.layers[i].tied(); what == "" && a != b {
+			what, found, expected = "weights of layer "+v.Node+" that", a, b
+		}
 	}
-	if s.Pictures != f.state.Pictures {
-		return fmt.Errorf("%s: the run has %d pictures to train on, expected %d", path, s.Pictures, f.state.Pictures)
+	if what != "" {
+		return fmt.Errorf("%s: the run has %s %v, expected %v; go on with the same options, or train in another folder", path, what, found, expected)
 	}
-	var err error
 	if f.trainer, err = Resume(c, o); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return files.Error(path, err)
 	}
-	f.state, f.before = s, s.Elapsed
+	f.state, f.before = *s, s.Elapsed
 	return nil
 }
 
-// difference says in which field two recipes differ.
-func difference(found, expected Recipe) string {
-	a, b := reflect.ValueOf(found), reflect.ValueOf(expected)
-	for i := range a.NumField() {
-		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
-			return fmt.Sprintf("%s %+v, expected %+v", a.Type().Field(i).Name, x, y)
+// stateOf returns the state of the run that a checkpoint is of.
+func stateOf(c *Checkpoint) (*runState, error) {
+	s := &runState{}
+	if c.Run == nil {
+		return nil, errors.New("checkpoint: it is not of such a run")
+	}
+	if err := json.Unmarshal(c.Run, s); err != nil {
+		return nil, fmt.Errorf("checkpoint: state of the run: %w", err)
+	}
+	return s, nil
+}
+
+// tied says what the weights of a layer cannot do.
+func (v *values) tied() string {
+	switch {
+	case v.codebook != nil:
+		return "share values"
+	case v.kept != nil:
+		return "stay 0"
+	}
+	return "are free"
+}
+
+// differs says in what s differs from the setup that is expected; "" is nothing.
+func (s setup) differs(expected setup) (what string, found, other any) {
+	if s.Recipe != expected.Recipe {
+		return difference(s.Recipe, expected.Recipe)
+	}
+	switch {
+	case !slices.Equal(s.Classes, expected.Classes):
+		return "the classes", s.Classes, expected.Classes
+	case s.Pictures != expected.Pictures:
+		return "pictures to train on:", s.Pictures, expected.Pictures
+	case s.Val != expected.Val:
+		return "pictures for validation:", s.Val, expected.Val
+	case !slices.Equal(s.Frozen, expected.Frozen):
+		return "the frozen layers", s.Frozen, expected.Frozen
+	}
+	return "", nil, nil
+}
+
+// difference returns the first field in which two recipes differ, in words of the flags and of the recipes.
+func difference(found, expected Recipe) (what string, a, b any) {
+	x, y := reflect.ValueOf(found), reflect.ValueOf(expected)
+	for i := range x.NumField() {
+		if a, b := x.Field(i).Interface(), y.Field(i).Interface(); a != b {
+			return x.Type().Field(i).Tag.Get("json"), fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b)
 		}
 	}
-	return "the same recipe"
+	return "", nil, nil
 }
 
 // run makes the steps that are left.
 func (f *fitting) run(ctx context.Context) error {
-	f.started, f.saved = time.Now(), time.Now()
+	f.started, f.saved, f.first = time.Now(), time.Now(), f.trainer.Steps()
 	batch := f.trainer.Steps() * f.Recipe.Accumulate
 	if err := f.train.Seek(batch/f.train.Steps(), batch%f.train.Steps()); err != nil {
 		return err
 	}
-	for f.trainer.Steps() < f.steps {
-		start := time.Now()
-		for range f.Recipe.Accumulate {
-			b, err := f.train.Next(ctx)
-			if err != nil {
-				return f.stop(ctx, err)
-			}
-			f.skip(b)
-			r, err := f.trainer.Step(Batch{kernels.Data[float32](b.Input), b.Labels})
-			if err != nil {
-				return err
-			}
-			f.state.Epoch.Add(r)
-			f.seen += r.Images
-		}
-		f.learning += time.Since(start)
-		f.tell(false)
-		batches := f.trainer.Steps() * f.Recipe.Accumulate
-		if epoch := batches / f.train.Steps(); epoch > (batches-f.Recipe.Accumulate)/f.train.Steps() {
+	for {
+		// A run may have been stopped between the last step of an epoch and its end.
+		if epoch := f.epochs(); epoch > f.state.Ended {
 			if err := f.endEpoch(ctx, epoch); err != nil {
 				return f.stop(ctx, err)
 			}
-		} else if time.Since(f.saved) > f.Save {
+		}
+		if f.trainer.Steps() == f.state.Steps {
+			return nil
+		}
+		if err := f.step(ctx); err != nil {
+			return f.stop(ctx, err)
+		}
+		if time.Since(f.saved) > f.Save {
 			if err := f.save(LastFile); err != nil {
 				return err
 			}
 		}
-		if ctx.Err() != nil {
-			return f.stop(ctx, ctx.Err())
-		}
 	}
+}
+
+// epochs returns how many epochs are complete. The last one is without the batches that make no step.
+func (f *fitting) epochs() int {
+	if f.trainer.Steps() == f.state.Steps {
+		return f.Recipe.Epochs
+	}
+	return f.trainer.Steps() * f.Recipe.Accumulate / f.train.Steps()
+}
+
+// step makes a step.
+func (f *fitting) step(ctx context.Context) error {
+	start := time.Now()
+	var sum Result
+	for range f.Recipe.Accumulate {
+		b, err := f.train.Next(ctx)
+		if err != nil {
+			return err
+		}
+		f.skip(b)
+		r, err := f.trainer.Step(Batch{kernels.Data[float32](b.Input), b.Labels})
+		if err != nil {
+			return err
+		}
+		sum.Add(r)
+	}
+	f.state.Epoch.Add(sum)
+	f.seen += sum.Images
+	f.learning += time.Since(start)
+	f.tell(false)
 	return nil
 }
 
-// stop writes a checkpoint if err is ctx's, and returns err. A step of which some batches have been seen is made again.
+// stop writes a checkpoint if err is ctx's, and returns err. A step of which some batches have been seen will be made again.
 func (f *fitting) stop(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 		return err
 	}
-	if f.trainer.batches > 0 {
-		return err // the last checkpoint is at most Save old
-	}
+	f.trainer.drop()
 	if failed := f.save(LastFile); failed != nil {
 		return failed
 	}
@@ -288,51 +368,53 @@ func (f *fitting) tell(evaluating bool) {
 	if f.Progress == nil {
 		return
 	}
-	batches := f.trainer.Steps() * f.Recipe.Accumulate
 	p := Progress{
-		Epoch: min((batches-1)/f.train.Steps()+1, f.Recipe.Epochs), Epochs: f.Recipe.Epochs,
-		Step: f.trainer.Steps(), Steps: f.steps,
+		Epoch: min(f.state.Ended+1, f.Recipe.Epochs), Epochs: f.Recipe.Epochs,
+		Step: f.trainer.Steps(), Steps: f.state.Steps,
 		Result: f.state.Epoch, Evaluating: evaluating,
 	}
 	if f.learning > 0 {
 		p.Speed = float64(f.seen) / f.learning.Seconds()
-		made := f.seen / (f.Recipe.Batch * f.Recipe.Accumulate)
-		if made > 0 {
-			p.Left = time.Duration(float64(time.Since(f.started)) / float64(made) * float64(p.Steps-p.Step)).Round(time.Second)
-		}
+	}
+	if made := p.Step - f.first; made > 0 {
+		p.Left = time.Duration(float64(time.Since(f.started)) / float64(made) * float64(p.Steps-p.Step)).Round(time.Second)
 	}
 	f.Progress(p)
 }
 
-// endEpoch tries the weights on the pictures for validation, and writes everything.
+// endEpoch tries the weights on the pictures for validation, and writes everything. The checkpoint comes last: a run that is
+// killed before makes the end of the epoch again.
 func (f *fitting) endEpoch(ctx context.Context, epoch int) error {
 	val, err := f.trainer.Evaluate(f.batches(ctx, f.Data.Val))
 	if err != nil {
 		return err
 	}
-	row := Row{Step: f.trainer.Steps(), Epoch: float64(epoch), Rate: f.trainer.Rate(f.trainer.Steps() - 1), ValLoss: math.NaN(), ValAccuracy: math.NaN()}
-	row.Loss, row.Accuracy = f.state.Epoch.Mean()
-	if val.Images > 0 {
-		row.ValLoss, row.ValAccuracy = val.Mean()
+	if val.Images == 0 {
+		return errors.New("training: no picture for validation can be read")
 	}
+	row := Row{Step: f.trainer.Steps(), Epoch: float64(epoch), Rate: f.trainer.Rate(f.trainer.Steps() - 1)}
+	row.Loss, row.Accuracy = f.state.Epoch.Mean()
+	row.ValLoss, row.ValAccuracy = val.Mean()
+	row.ImagesSecond = math.NaN() // of a part of a run that made no step
 	if f.learning > 0 {
 		row.ImagesSecond = float64(f.seen) / f.learning.Seconds()
-	}
-	f.state.Epoch = Result{}
-	if f.state.Best.Epoch == 0 || val.Correct > f.state.Best.Result.Correct ||
-		val.Correct == f.state.Best.Result.Correct && val.Loss < f.state.Best.Result.Loss {
-		f.state.Best = bestEpoch{epoch, val}
-		if err := f.save(BestFile); err != nil {
-			return err
-		}
-	}
-	if err := f.save(LastFile); err != nil {
-		return err
 	}
 	if err := f.log.Add(row); err != nil {
 		return err
 	}
 	if err := f.draw(); err != nil {
+		return err
+	}
+	f.state.Ended, f.state.Epoch = epoch, Result{}
+	f.seen, f.learning = 0, 0
+	if best := &f.state.Best; best.Epoch == 0 || val.Correct > best.Result.Correct ||
+		val.Correct == best.Result.Correct && val.Loss < best.Result.Loss {
+		*best = bestEpoch{epoch, val}
+		if err := f.save(BestFile); err != nil {
+			return err
+		}
+	}
+	if err := f.save(LastFile); err != nil {
 		return err
 	}
 	if f.Row != nil {
@@ -411,24 +493,61 @@ func WriteCurves(w io.Writer, title string, rows []Row) error {
 	)
 }
 
-// finish reads the best weights again and writes the network with them.
+// finish writes the network with the best weights.
 func (f *fitting) finish() (*Fitted, error) {
-	c, err := ReadCheckpoint(f.path(BestFile), f.trainer.Params().Model())
+	m := f.trainer.Params().Model()
+	c, err := ReadCheckpoint(f.path(BestFile), m)
 	if err != nil {
 		return nil, err
 	}
 	if err := writeModel(f.path(ModelFile), c.Params); err != nil {
 		return nil, err
 	}
-	rows, err := ReadLog(f.path(LogFile))
+	return f.state.fitted(f.Dir, c.Params)
+}
+
+// fitted returns the result of the run in a folder, with its best weights.
+func (s *runState) fitted(dir string, best *Params) (*Fitted, error) {
+	rows, err := ReadLog(filepath.Join(dir, LogFile))
 	if err != nil {
 		return nil, err
 	}
-	r := &Fitted{Params: c.Params, Epoch: f.state.Best.Epoch, Result: f.state.Best.Result, Rows: rows, Time: f.before + time.Since(f.started)}
-	if r.Result.Images > 0 {
-		_, r.Accuracy = r.Result.Mean()
+	r := &Fitted{
+		Recipe: s.Recipe, Pictures: s.Pictures, Frozen: s.Frozen, Params: best,
+		Epoch: s.Best.Epoch, Result: s.Best.Result, Rows: rows, Time: s.Elapsed,
 	}
+	_, r.Accuracy = r.Result.Mean()
 	return r, nil
+}
+
+// ReadRun returns what [Fit] returned for the run in a folder. It is an error if the run has not come to its end.
+func ReadRun(dir string) (*Fitted, error) {
+	path := filepath.Join(dir, LastFile)
+	m, _, err := onnx.Open(filepath.Join(dir, ModelFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(path); err == nil {
+			return nil, fmt.Errorf("%s: the run has not ended", dir)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	last, err := ReadCheckpoint(path, m)
+	if err != nil {
+		return nil, err
+	}
+	s, err := stateOf(last)
+	if err != nil {
+		return nil, files.Error(path, err)
+	}
+	if last.Step < s.Steps {
+		return nil, fmt.Errorf("%s: the run has not ended, it has made %d of %d steps", dir, last.Step, s.Steps)
+	}
+	best, err := ReadCheckpoint(filepath.Join(dir, BestFile), m)
+	if err != nil {
+		return nil, err
+	}
+	return s.fitted(dir, best.Params)
 }
 
 // writeModel writes a network with its weights as ONNX.

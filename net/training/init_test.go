@@ -76,6 +76,9 @@ func TestInitMoments(t *testing.T) {
 func TestOrthonormal(t *testing.T) {
 	for _, d := range [][2]int{{4, 9}, {9, 4}, {7, 1}, {300, 280}} {
 		out, fanIn := d[0], d[1]
+		if testing.Short() && out > 256 {
+			continue
+		}
 		l, err := Initial(1, func(graph.Param) Initializer { return Orthonormal }).Layer(graph.Param{Node: "conv", Dims: [4]int{out, fanIn, 1, 1}})
 		if err != nil {
 			t.Fatal(err)

@@ -314,3 +314,42 @@ func TestParamsAdapt(t *testing.T) {
 		}
 	}
 }
+
+// TestTie: layers of few values share them, and others do not.
+func TestTie(t *testing.T) {
+	m := dense(30, 20, 20, 20)
+	params, err := m.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := stored{}
+	for i, p := range params {
+		l := kernels.Weights{Values: make([]float32, p.Dims[0]*p.Dims[1]), Bias: make([]float32, p.Dims[0])}
+		for j := range l.Values {
+			switch i {
+			case 0:
+				l.Values[j] = float32(j % 256) // 255 values besides 0
+			case 1:
+				l.Values[j] = float32(1 + j%256) // 256
+			case 2:
+				if j < 100 {
+					l.Values[j] = float32(1 + j%51) // less than two weights for each
+				}
+			}
+		}
+		w[p.Node] = l
+	}
+	p := newParams(t, m, w)
+	p.Tie()
+	for i, want := range []bool{true, false, false} {
+		codebook, codes, ok := p.Codebook(params[i])
+		if ok != want {
+			t.Errorf("layer %d shares values: %t, expected %t", i, ok, want)
+		}
+		for j, code := range codes {
+			if codebook[code] != w[params[i].Node].Values[j] {
+				t.Fatalf("layer %d, weight %d: %g of the codebook, expected %g", i, j, codebook[code], w[params[i].Node].Values[j])
+			}
+		}
+	}
+}

@@ -168,3 +168,42 @@ func (v *values) mask(kept []bool) {
 		}
 	}
 }
+
+// Tie lets weights that are equal stay so, as those must that were shared, of files that do not say so: in layers that have
+// at most 255 values besides 0, each for two weights or more on average. Layers that have a codebook keep it.
+func (p *Params) Tie() {
+	for i := range p.layers {
+		p.layers[i].tie()
+	}
+}
+
+const maxShared = 255 // values besides 0 that have a code of a byte
+
+// tie implements Tie.
+func (v *values) tie() {
+	if v.codebook != nil {
+		return
+	}
+	weights := v.all[:v.weights()]
+	codebook, places := []float32{0}, map[float32]uint8{0: 0}
+	others := 0 // weights other than 0
+	for _, w := range weights {
+		if w != 0 {
+			others++
+		}
+		if _, ok := places[w]; !ok {
+			if len(codebook) > maxShared {
+				return
+			}
+			places[w] = uint8(len(codebook))
+			codebook = append(codebook, w)
+		}
+	}
+	if others < 2*(len(codebook)-1) || others == 0 {
+		return
+	}
+	v.codebook, v.codes = codebook, make([]uint8, len(weights))
+	for i, w := range weights {
+		v.codes[i] = places[w]
+	}
+}

@@ -1,10 +1,13 @@
 package training
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
+	"firebench/kernels"
 	"firebench/net/dataset"
 	"firebench/net/graph"
 )
@@ -109,8 +112,8 @@ func (r Recipe) Check() error {
 		return fmt.Errorf("recipe: rate is %v, expected more than 0", r.Rate)
 	case r.Policy == PolicyPoly && !positive(r.Power):
 		return fmt.Errorf("recipe: power is %v, expected more than 0", r.Power)
-	case !(r.WarmUp >= 0 && r.WarmUp < float64(r.Epochs)):
-		return fmt.Errorf("recipe: the rate rises for %v epochs, expected less than all %d", r.WarmUp, r.Epochs)
+	case !(r.WarmUp >= 0 && r.WarmUp <= float64(r.Epochs)):
+		return fmt.Errorf("recipe: the rate rises for %v epochs, expected 0 to all %d", r.WarmUp, r.Epochs)
 	case !positive(r.HeadFactor):
 		return fmt.Errorf("recipe: factor of the head is %v, expected more than 0", r.HeadFactor)
 	}
@@ -127,9 +130,8 @@ func (r Recipe) Check() error {
 	return o.check()
 }
 
-// schedule returns the rate of each step, of which an epoch has so many.
-func (r Recipe) schedule(perEpoch int) (Schedule, error) {
-	steps := r.Epochs * perEpoch
+// schedule returns the rate of each of so many steps, which are all epochs.
+func (r Recipe) schedule(steps int) (Schedule, error) {
 	var s Schedule
 	switch r.Policy {
 	case PolicyLinear:
@@ -145,14 +147,14 @@ func (r Recipe) schedule(perEpoch int) (Schedule, error) {
 	default:
 		return nil, fmt.Errorf("recipe: unknown policy %q, expected one of %s", r.Policy, strings.Join(Policies, ", "))
 	}
-	if up := int(r.WarmUp * float64(perEpoch)); up > 0 {
+	if up := int(r.WarmUp * float64(steps) / float64(r.Epochs)); up > 0 {
 		s = WarmUp(s, up)
 	}
 	return s, nil
 }
 
-// headDeviation is the standard deviation of a new head's weights, as SqueezeNet's authors have it.
-const headDeviation = 0.01
+// HeadDeviation is the standard deviation of a new head's weights, as SqueezeNet's authors have it.
+const HeadDeviation = 0.01
 
 // initializer returns how weights are drawn; head is the node of the scores.
 func (r Recipe) initializer(head string) (func(p graph.Param) Initializer, error) {
@@ -162,10 +164,24 @@ func (r Recipe) initializer(head string) (func(p graph.Param) Initializer, error
 	}
 	return func(p graph.Param) Initializer {
 		if p.Node == head {
-			return Gaussian(headDeviation)
+			return Gaussian(HeadDeviation)
 		}
 		return by
 	}, nil
+}
+
+// Pictures returns the first batch of inputs to learn from, for Start, and the errors of pictures that cannot be read.
+func (r Recipe) Pictures(ctx context.Context, s *dataset.Split, seed uint64) (input []float32, skipped []error, err error) {
+	l, err := s.Loader(dataset.LoaderOptions{Batch: r.Batch, Train: true, Augment: r.Augment, Seed: seed})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.Close()
+	b, err := l.Next(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slices.Clone(kernels.Data[float32](b.Input)), b.Skipped, nil
 }
 
 // Start returns weights for m to start training from. pictures are inputs, batch×H×W×C; only lsuv needs them.

@@ -61,7 +61,8 @@ type Batch struct {
 	Labels []int     // of each image
 }
 
-// A Trainer changes the weights of a network, batch by batch. It has two plans' worth of goroutines: Close it.
+// A Trainer changes the weights of a network, batch by batch. Its plan has the memory that the network and its gradients need
+// for a batch. A Trainer has goroutines: Close it.
 type Trainer struct {
 	Options
 	params  *Params
@@ -77,9 +78,10 @@ type Trainer struct {
 	sums         [][]float32 // of the batches of a step, if these are several
 	adding       adding
 
-	step    int // how many have been made
-	batches int // of the next step that have been seen
-	images  int // in these
+	step    int    // how many have been made
+	batches int    // of the next step that have been seen
+	images  int    // in these
+	last    Result // of the last batch
 }
 
 // NewTrainer returns a trainer of p, which it changes.
@@ -106,26 +108,32 @@ func NewTrainer(p *Params, o Options) (*Trainer, error) {
 
 // bind finds the values of the plan, which runs m, that the trainer reads and writes.
 func (t *Trainer) bind(m *graph.Model) (err error) {
-	if t.sgd, err = newOptimizer(t.params, t.SGD, t.Factor, t.pool); err != nil {
-		return err
-	}
 	outputs := t.plan.Outputs()
 	t.loss, t.logits = outputs[0], outputs[1]
 	t.classes = t.logits.C
-	for i, v := range t.params.layers {
-		t.gradients, t.sums = append(t.gradients, nil), append(t.sums, nil)
-		if t.sgd.factors[i] == 0 {
-			continue
+	gradients := map[string][]float32{}
+	for i, v := range outputs[2:] {
+		gradients[m.Outputs[2+i]] = kernels.Pixel[float32](v, 0, 0, 0)
+	}
+	for _, v := range t.params.layers {
+		g := gradients[v.Node+".grad-weight"]
+		if g == nil { // several nodes use the weights, or none that the loss depends on
+			g = gradients[v.Node+".grad-weight.sum"]
 		}
-		g := outputs[2]
-		outputs = outputs[1:]
-		t.gradients[i] = kernels.Pixel[float32](g, 0, 0, 0)
-		if len(t.gradients[i]) != len(v.all) {
-			return fmt.Errorf("training: %s: gradient of %d values, expected %d", v.Node, len(t.gradients[i]), len(v.all))
-		}
+		var sum []float32
 		if t.Accumulate > 1 {
-			t.sums[i] = make([]float32, len(v.all))
+			sum = make([]float32, len(g))
 		}
+		t.gradients, t.sums = append(t.gradients, g), append(t.sums, sum)
+	}
+	factor := func(node string) float64 {
+		if t.gradients[t.params.index[node]] == nil {
+			return 0
+		}
+		return t.Factor(node)
+	}
+	if t.sgd, err = newOptimizer(t.params, t.SGD, factor, t.pool); err != nil {
+		return err
 	}
 	t.adding.of(t)
 	var ok bool
@@ -184,8 +192,20 @@ func (r Result) Mean() (loss, accuracy float64) {
 //
 // A loss or a gradient that is not finite is a [*DivergedError]. The step is then not made, and the weights stay as they are.
 func (t *Trainer) Step(b Batch) (Result, error) {
+	r, err := t.Gradients(b)
+	if err != nil || t.batches < t.Accumulate {
+		return r, err
+	}
+	return r, t.Update()
+}
+
+// Gradients is the part of Step before the weights change.
+func (t *Trainer) Gradients(b Batch) (Result, error) {
 	if err := t.check(b); err != nil {
 		return Result{}, err
+	}
+	if t.batches == t.Accumulate {
+		return Result{}, fmt.Errorf("training: batch %d of a step, expected at most %d before Update", t.batches+1, t.Accumulate)
 	}
 	images := len(b.Labels)
 	fillImages(t.plan.Input(), b.Input)
@@ -201,28 +221,36 @@ func (t *Trainer) Step(b Batch) (Result, error) {
 			r.Correct++
 		}
 	}
+	t.last = r
 	if r.Loss-r.Loss != 0 {
 		t.drop()
 		return r, t.diagnose(r.Loss/float64(images), images)
 	}
 	t.images += images
 	t.batches++
-	gradients := t.gradients
 	if t.Accumulate > 1 {
 		t.adding.first = t.batches == 1
 		t.pool.Run(t.sgd.labels, &t.adding)
-		gradients = t.sums
 	}
+	return r, nil
+}
+
+// Update is the part of Step that changes the weights, by the gradients of Accumulate batches.
+func (t *Trainer) Update() error {
 	if t.batches < t.Accumulate {
-		return r, nil
+		return fmt.Errorf("training: update after %d of the %d batches of a step", t.batches, t.Accumulate)
+	}
+	gradients := t.gradients
+	if t.Accumulate > 1 {
+		gradients = t.sums
 	}
 	norm := t.sgd.step(gradients, t.images, t.Rate(t.step))
 	t.drop()
 	if norm-norm != 0 {
-		return r, t.diagnose(r.Loss/float64(images), images)
+		return t.diagnose(t.last.Loss/float64(t.last.Images), t.last.Images)
 	}
 	t.step++
-	return r, t.plan.Load(t.params)
+	return t.plan.Load(t.params)
 }
 
 // drop forgets the batches that have been seen since the last step.
@@ -320,8 +348,8 @@ func (m *masks) Chunk(_, n int) {
 	var r rand.PCG
 	r.Seed(m.seed, m.batch*uint64(m.images)+uint64(n))
 	for i, v := range m.views {
-		drop := uint32(min(float64(m.rates[i])*(1<<32), math.MaxUint32))
-		keep := 1 / (1 - m.rates[i])
+		drop := int64(float64(m.rates[i]) * (1 << 32))
+		keep := math.Float32bits(1 / (1 - m.rates[i]))
 		for y := range v.H {
 			for x := range v.W {
 				random := uint64(0)
@@ -329,10 +357,8 @@ func (m *masks) Chunk(_, n int) {
 					if random >>= 32; c%2 == 0 { // half of a random number is enough for one value
 						random = r.Uint64()
 					}
-					p[c] = 0
-					if uint32(random) >= drop {
-						p[c] = keep
-					}
+					below := uint32((int64(uint32(random)) - drop) >> 63) // all bits, or none: a branch would be guessed wrong
+					p[c] = math.Float32frombits(keep &^ below)
 				}
 			}
 		}

@@ -107,9 +107,12 @@ func TestLearns(t *testing.T) {
 		{Form: Caffe, Momentum: 0.9, WeightDecay: 0.0002, DecayBiases: true},
 		{Form: PyTorch, Momentum: 0.9, Nesterov: true, WeightDecay: 0.0005, MaxNorm: 10},
 	} {
-		const steps, batch = 150, 16
+		if testing.Short() && s.Form == PyTorch {
+			continue
+		}
+		const steps, batch = 100, 16
 		tr := newTrainer(t, newParams(t, tiny(), initialized(1)), Options{
-			Batch: batch, SGD: s, Rate: WarmUp(Linear(0.1, steps), 10), LabelSmoothing: 0.05,
+			Threads: 1, Batch: batch, SGD: s, Rate: WarmUp(Linear(0.1, steps), 10), LabelSmoothing: 0.05,
 		})
 		first, last := Result{}, Result{}
 		for i := range steps {
@@ -143,9 +146,9 @@ func weightsOf(p *Params) (all []float32) {
 // TestTrainerSameBits: after 50 steps the weights have the same bits at 1, 2 and 4 threads, with all vector kernels, and after a run that
 // was killed and has gone on from its checkpoint.
 func TestTrainerSameBits(t *testing.T) {
-	steps := 50
+	steps, threads := 50, []int{1, 2, 4}
 	if testing.Short() {
-		steps = 6
+		steps, threads = 4, threads[:2]
 	}
 	train := func(set *kernels.Set, threads, kill int) []float32 {
 		o := Options{
@@ -185,8 +188,9 @@ func TestTrainerSameBits(t *testing.T) {
 	}
 	var want []float32
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		var scalar []float32
-		for _, threads := range []int{1, 2, 4} {
+		for _, threads := range threads {
 			got := train(set, threads, -1)
 			if set.ISA == kernels.Scalar { // whose multiply-adds round twice
 				if scalar == nil {
@@ -505,5 +509,26 @@ func TestTrainerErrors(t *testing.T) {
 	}
 	if _, err := Resume(&Checkpoint{Params: tr.Params(), Seed: 1}, Options{}); err == nil || err.Error() != "training: checkpoint: the run has the seed 1, expected 0" {
 		t.Error(err)
+	}
+}
+
+// TestUnreached: layers that the loss does not depend on stay as they are; weights that several layers use are trained by all.
+func TestUnreached(t *testing.T) {
+	m := softmaxModel()
+	m.Nodes = append([]graph.Node{
+		{Name: "first", Layer: layer.Dense{Out: 3}},
+		{Name: "again", Layer: layer.Dense{Out: 3}, Weights: "first"},
+		{Name: "other", Layer: layer.Dense{Out: 3}, Inputs: []string{"first"}},
+		{Name: "relu", Layer: layer.ReLU{}, Inputs: []string{"again"}},
+	}, m.Nodes...)
+	m.Input = layer.Shape{H: 1, W: 1, C: 3}
+	m.Outputs = []string{"prob", "other"}
+	p, old := newParams(t, m, weights.Random(1)), newParams(t, m, weights.Random(1))
+	tr := newTrainer(t, p, Options{Batch: 2, SGD: SGD{WeightDecay: 0.1}})
+	step(t, tr, Batch{kerneltest.Random(1, 6), []int{1, 2}})
+	for i, l := range p.layers {
+		if same := slices.Equal(l.all, old.layers[i].all); same != (l.Node == "other") {
+			t.Errorf("layer %s: same is %v", l.Node, same)
+		}
 	}
 }

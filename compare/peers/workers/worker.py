@@ -3,7 +3,9 @@
     worker.py IMPL MODEL.onnx TYPE THREADS INPUT.npy OUTPUT.npy
 
 IMPL names an engine (see ENGINES). TYPE is f32 or int8; for int8 the model is a QDQ file. The input is
-float32, 1x3xHxW. When the engine is warm and its logits are in OUTPUT.npy, one JSON line goes to stdout:
+float32, 1x3xHxW. With the TYPE train, the input is a batch, and a call is a step of training on it; in the place of
+logits are the loss before the first step, and by how much that changes each layer's weights and then its biases.
+When the engine is warm and its logits are in OUTPUT.npy, one JSON line goes to stdout:
 
     {"version": "1.2.3", "settings": "…"}
 
@@ -26,8 +28,8 @@ import time
 # What implements each IMPL. A module has a class Engine with
 #   Engine(impl, model, type, threads, image)
 #   version, settings    strings, for people
-#   call()               one inference of image, complete when it returns
-#   logits()             what the last call computed, as an array
+#   call()               one inference of image, or one step of training, complete when it returns
+#   logits()             what the last call computed, or what the first step did, as an array
 #   profile(n)           the layers' mean times over n calls, or None where the engine does not tell
 ENGINES = {
     "onnxruntime": "engine_onnxruntime",
@@ -37,6 +39,7 @@ ENGINES = {
     "mnn": "engine_mnn",
     "litert": "engine_litert",
     "tract": "engine_tract",
+    "pytorch": "engine_pytorch",
 }
 
 # Caches, page tables and the engine's own choices have settled after this many calls and this long.
@@ -52,13 +55,13 @@ def main(args):
     impl, model, type, threads, input, output = args
     if impl not in ENGINES:
         raise ValueError(f"unknown engine {impl!r}, want one of {', '.join(ENGINES)}")
-    if type not in ("f32", "int8"):
-        raise ValueError(f"unknown type {type!r}, want f32 or int8")
+    if type not in ("f32", "int8", "train"):
+        raise ValueError(f"unknown type {type!r}, want f32, int8 or train")
     if not threads.isascii() or not threads.isdigit() or int(threads) == 0:
         raise ValueError(f"{threads!r} threads, want a positive number")
     image = numpy.load(input)
-    if image.dtype != numpy.float32 or image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise ValueError(f"{input}: {image.dtype} of shape {image.shape}, want float32 of shape 1x3xHxW")
+    if image.dtype != numpy.float32 or image.ndim != 4 or image.shape[1] != 3 or len(image) != 1 and type != "train":
+        raise ValueError(f"{input}: {image.dtype} of shape {image.shape}, want float32 of shape 1x3xHxW, or Nx3xHxW to train")
     if not os.path.isfile(model):
         raise FileNotFoundError(f"{model}: no such file")
 
