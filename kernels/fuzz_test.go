@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/kernels/kerneltest"
 	"firebench/kernels/ref"
 )
 
@@ -87,6 +88,40 @@ func FuzzDirect(f *testing.F) {
 			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3)
 			c.testDirect(t, set, dst, src, threads)
 			qconv(c, int32(dstLayout), int32(srcLayout)).test(t, set, "direct", dst, src, threads)
+		}
+	})
+}
+
+// FuzzWeightGradient compares the gradient of weights with the reference, for any small shape, in some layouts, on every
+// instruction set, by both algorithms.
+func FuzzWeightGradient(f *testing.F) {
+	all := sets(f)
+	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), uint16(0x1111), byte(1), byte(4), byte(5), byte(0))
+	f.Add(byte(15), byte(39), byte(0), byte(2), byte(2), byte(0), uint16(0x1111), byte(0), byte(12), byte(8), byte(1))
+	f.Add(byte(2), byte(33), byte(0), byte(6), byte(6), byte(1), uint16(0x0000), byte(2), byte(12), byte(14), byte(2))
+	f.Add(byte(15), byte(31), byte(1), byte(0), byte(0), byte(0), uint16(0x0000), byte(0), byte(7), byte(7), byte(3))
+	f.Add(byte(3), byte(16), byte(0), byte(0), byte(0), byte(0), uint16(0x1302), byte(1), byte(6), byte(8), byte(4)) // a border
+	f.Add(byte(4), byte(16), byte(2), byte(2), byte(3), byte(2), uint16(0x2031), byte(1), byte(9), byte(8), byte(5))
+	f.Fuzz(func(t *testing.T, in, out, groups, kh, kw, stride byte, pad uint16, n, h, w, layout byte) {
+		g := fuzzed(groups, 1, 3)
+		c := convCase{
+			ConvShape: kernels.ConvShape{
+				In: fuzzed(in, 1, 40) * g, Out: fuzzed(out, 1, 70) * g, KH: fuzzed(kh, 1, 7), KW: fuzzed(kw, 1, 7),
+				Stride: fuzzed(stride, 1, 3), Pad: fuzzedPad(pad, 4), Groups: g,
+			},
+			h: fuzzed(h, 1, 24), w: fuzzed(w, 1, 40),
+		}.of(fuzzed(n, 1, 3))
+		oh, ow := c.OutSize(c.h, c.w)
+		if oh < 1 || ow < 1 || c.n*oh*ow*c.Out*c.K() > 1<<20 {
+			t.Skip("no output, or too slow")
+		}
+		defer clear(weightGradientCache) // a fuzzer does not come back to its shapes
+		for _, set := range all {
+			c.test(t, set, int(layout), kerneltest.SumBound(c.pixels(), c.data().abs))
+			if kernels.PickWeightGradient(set, c.problem()) == "winograd" {
+				c := c.byWinograd()
+				c.test(t, set, int(layout), c.winogradBound(false))
+			}
 		}
 	})
 }
