@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -75,7 +76,7 @@ func (p *Plan) Load(w Weights) error {
 	for _, t := range p.loads {
 		var err error
 		if t.weights, err = w.Layer(t.param); err == nil {
-			p.workers.Run(nil, t)
+			p.workers.Run(context.Background(), t)
 			err = errors.Join(t.errs...)
 			t.weights = kernels.Weights{}
 		}
