@@ -69,29 +69,22 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
 	m := measurement{options: o, args: args, stderr: stderr, progress: cli.NewProgress(stderr)}
 	defer m.close()
-	err = m.run(ctx)
+	err := m.run(ctx)
 	m.progress.Clear()
 	if err == nil {
 		err = m.print(stdout)
 	}
-	if err != nil {
-		cli.Report(stderr, name, err)
+	status = cli.Status(stderr, name, err)
+	if m.failed > 0 {
+		status = 1
 	}
-	if err != nil || m.failed > 0 {
-		return 1
-	}
-	return 0
+	return status
 }
 
 // options are the command line.

@@ -73,22 +73,15 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
 	c := classifier{options: o, stdin: stdin, stdout: stdout, stderr: stderr}
 	if err := c.open(ctx); err != nil {
-		cli.Report(stderr, name, err)
-		return 1
+		return cli.Status(stderr, name, err)
 	}
 	defer c.close()
-	status := 0
 	for err := range c.results(ctx) {
 		if err != nil {
 			cli.Report(stderr, name, err)

@@ -4,6 +4,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -39,6 +41,30 @@ const threadsPerProcessor = 4
 // -threads may be: the runtime and all that goes by it take time and memory for each.
 func boundProcessors() {
 	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), threadsPerProcessor*runtime.NumCPU()))
+}
+
+// Parse parses the command line of the command of that name. Errors of parse are wrong usage, which Parse
+// reports, or flag.ErrHelp, for which usage writes to stdout. If ok is false, the command ends with status.
+func Parse[O any](name string, args []string, parse func([]string) (O, error), usage func(io.Writer), stdout, stderr io.Writer) (o O, status int, ok bool) {
+	o, err := parse(args)
+	switch {
+	case err == nil:
+		return o, 0, true
+	case errors.Is(err, flag.ErrHelp):
+		usage(stdout)
+		return o, 0, false
+	}
+	Report(stderr, name, err)
+	return o, 2, false
+}
+
+// Status returns the exit status of a command that ends with err, which it reports if it is not nil.
+func Status(stderr io.Writer, name string, err error) int {
+	if err == nil {
+		return 0
+	}
+	Report(stderr, name, err)
+	return 1
 }
 
 // Report writes an error in one line that names the command; file names may contain anything.

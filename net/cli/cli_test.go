@@ -2,7 +2,9 @@ package cli
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -88,5 +90,35 @@ func TestProgress(t *testing.T) {
 	p.Clear()
 	if want := "\r\x1b[K1 of 2\r\x1b[K2 of 2\r\x1b[K"; b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+// TestParse: the help goes to standard output, and wrong usage, one line, to standard error.
+func TestParse(t *testing.T) {
+	wrong := errors.New("wrong")
+	usage := func(w io.Writer) { io.WriteString(w, "usage") }
+	for _, test := range []struct {
+		err            error
+		status         int
+		ok             bool
+		stdout, stderr string
+	}{
+		{nil, 0, true, "", ""},
+		{flag.ErrHelp, 0, false, "usage", ""},
+		{wrong, 2, false, "", "name: wrong\n"},
+	} {
+		var stdout, stderr strings.Builder
+		parse := func(args []string) (int, error) { return len(args), test.err }
+		n, status, ok := Parse("name", []string{"a", "b"}, parse, usage, &stdout, &stderr)
+		if n != 2 || status != test.status || ok != test.ok || stdout.String() != test.stdout || stderr.String() != test.stderr {
+			t.Errorf("%v: %d, status %d, %v, output %q, standard error %q", test.err, n, status, ok, &stdout, &stderr)
+		}
+	}
+	var stderr strings.Builder
+	if status := Status(&stderr, "name", nil); status != 0 || stderr.String() != "" {
+		t.Errorf("no error: status %d, standard error %q", status, &stderr)
+	}
+	if status := Status(&stderr, "name", wrong); status != 1 || stderr.String() != "name: wrong\n" {
+		t.Errorf("an error: status %d, standard error %q", status, &stderr)
 	}
 }

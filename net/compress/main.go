@@ -76,16 +76,12 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
 	c := command{options: o, args: args, stderr: stderr, progress: cli.NewProgress(stderr)}
+	var err error
 	switch {
 	case o.page != "":
 		err = c.writePage(ctx)
@@ -98,13 +94,11 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if errors.Is(err, cli.ErrInterrupted) {
 		err = cli.ErrInterrupted // wherever it was
 	}
-	if err != nil {
-		cli.Report(stderr, name, err)
+	status = cli.Status(stderr, name, err)
+	if c.failed > 0 {
+		status = 1
 	}
-	if err != nil || c.failed > 0 {
-		return 1
-	}
-	return 0
+	return status
 }
 
 // The values of -pattern.

@@ -55,24 +55,15 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
-	}
-	err = o.convert(ctx, stdout, stderr)
+	err := o.convert(ctx, stdout, stderr)
 	if errors.Is(err, cli.ErrInterrupted) {
 		err = cli.ErrInterrupted // wherever it was
 	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 1
-	}
-	return 0
+	return cli.Status(stderr, name, err)
 }
 
 // A format is what a file can be written in.

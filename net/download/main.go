@@ -22,7 +22,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -39,20 +38,11 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
-	}
-	if err := o.run(ctx, newClient(), stdout, stderr); err != nil {
-		cli.Report(stderr, name, err)
-		return 1
-	}
-	return 0
+	return cli.Status(stderr, name, o.run(ctx, newClient(), stdout, stderr))
 }
 
 // options are the command line.

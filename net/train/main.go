@@ -64,27 +64,18 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
 	// Pictures and the values of a batch take more memory than Main's limit allows, and stay: what is garbage
 	// is little beside them.
 	debug.SetMemoryLimit(math.MaxInt64)
 	debug.SetGCPercent(25)
 	c := command{options: o, stdout: stdout, stderr: stderr, progress: cli.NewProgress(stderr)}
-	err = c.train(ctx)
+	err := c.train(ctx)
 	c.progress.Clear()
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 1
-	}
-	return 0
+	return cli.Status(stderr, name, err)
 }
 
 // options are the command line.

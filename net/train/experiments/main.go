@@ -55,29 +55,20 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
 	// As in go run ./net/train, what a batch needs stays, and may be more than Main's limit.
 	debug.SetMemoryLimit(math.MaxInt64)
 	debug.SetGCPercent(25)
 	c := command{options: o, args: args, stdout: stdout, stderr: stderr, progress: cli.NewProgress(stderr)}
-	err = c.run(ctx)
+	err := c.run(ctx)
 	c.progress.Clear()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("%w; the experiments go on with the same command", cli.ErrInterrupted)
 	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 1
-	}
-	return 0
+	return cli.Status(stderr, name, err)
 }
 
 // options are the command line.

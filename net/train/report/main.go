@@ -39,26 +39,17 @@ func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 2
+	o, status, ok := cli.Parse(name, args, parse, usage, stdout, stderr)
+	if !ok {
+		return status
 	}
 	p := page{options: o, args: args, progress: cli.NewProgress(stderr)}
-	err = p.write(ctx)
+	err := p.write(ctx)
 	p.progress.Clear()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = cli.ErrInterrupted
 	}
-	if err != nil {
-		cli.Report(stderr, name, err)
-		return 1
-	}
-	return 0
+	return cli.Status(stderr, name, err)
 }
 
 // options are the command line.
