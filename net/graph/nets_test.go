@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,10 @@ func TestNets(t *testing.T) {
 				for _, algo := range kernels.Algorithms() {
 					o := graph.Options{Set: set, Algo: algo, Threads: 1, KeepAll: true}
 					keep := compile(t, m, w, o)
+					if !slices.ContainsFunc(keep.Steps(), func(s graph.Step) bool { return s.Algo == algo }) {
+						keep.Close() // the weights have no zeros, and are float32
+						continue
+					}
 					execute(keep)
 					checkNodes(t, keep, w, wholeMACs)
 					logits = append(logits, dense(keep.Logits()))
