@@ -46,13 +46,15 @@ test-isa: test-purego ## the test suite once per instruction set of this machine
 		echo "== $$isa"; FIREBENCH_ISA=$$isa FIREBENCH_REQUIRE=$$isa go test ./...; \
 	done
 
-# On a processor with all extensions, and on one that has the vectors and nothing else. -short leaves
+# On a processor with all extensions, and, where kernels are called for their own sake, on one that has
+# the vectors and nothing else. -short leaves
 # out other instruction sets than the best, most inputs and images of one kind, and AlexNet's dense
 # layers at full size: emulation is slow, references in float64 are slower.
+kernel_users = ./kernels/... ./net/layer ./net/graph ./net/compression ./net/training
 arm64 = FIREBENCH_REQUIRE=$(2) GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu $(1)"
 test-arm64: ## the test suite, -short, for arm64 under qemu-user (qemu-user-static)
 	$(call arm64,max,neon-dotprod) ./...
-	$(call arm64,cortex-a72,neon) ./...
+	$(call arm64,cortex-a72,neon) $(kernel_users)
 	FIREBENCH_ISA=scalar $(call arm64,max,scalar) -run "^TestConvTiles$$" ./kernels
 
 # The environment is made again when its requirements change.
