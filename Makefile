@@ -47,9 +47,9 @@ test-isa: test-purego ## the test suite once per instruction set of this machine
 	done
 
 # On a processor with all extensions, and, where kernels are called for their own sake, on one that has
-# the vectors and nothing else. -short leaves
-# out other instruction sets than the best, most inputs and images of one kind, and AlexNet's dense
-# layers at full size: emulation is slow, references in float64 are slower.
+# the vectors and nothing else. -short leaves out other instruction sets than the best, most inputs and
+# images of one kind, and AlexNet's dense layers at full size: emulation is slow, references in float64
+# are slower.
 kernel_users = ./kernels/... ./net/layer ./net/graph ./net/compression ./net/training
 arm64 = FIREBENCH_REQUIRE=$(2) GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu $(1)"
 test-arm64: ## the test suite, -short, for arm64 under qemu-user (qemu-user-static)

@@ -280,8 +280,7 @@ func TestQuantizedSparsity(t *testing.T) {
 	})
 }
 
-// TestQuantizedRowsErrors: views that do not fit are refused, and so is a window whose inputs lie too far apart for
-// offsets of 32 bits.
+// TestQuantizedRowsErrors: views that do not fit are refused.
 func TestQuantizedRowsErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {

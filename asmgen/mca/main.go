@@ -49,9 +49,9 @@ type target struct {
 // models say: those tiles were chosen by measuring. Why znver4's model is so far from
 // the bound was not looked into; tiles one vector wide load as often as they multiply. QConv
 // of int16 inputs widens its weights, on one port of Intel's; the models give that port to
-// additions first. SpMM loads a vector for each multiply-add, and two values more.
-// additions first. F16Conv and S8Conv make float32 values of weights, which takes one to three
-// instructions for every two multiply-adds: they wait for memory, not for these.
+// additions first. SpMM loads a vector for each multiply-add, and two values more. F16Conv and
+// S8Conv make float32 values of weights, which takes one to three instructions for every two
+// multiply-adds: they wait for memory, not for these.
 var targets = []target{
 	{"neon", "arm64", "aarch64-linux-gnu", "+neon", allFamilies,
 		[]string{"neoverse-n1", "neoverse-v1", "neoverse-v2", "cortex-a55"}, map[string][]float64{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (p *page) write(ctx context.Context) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Training\n\nWritten by `go run ./net/train/report %s` on %s, family/model/stepping %s, with %s cores (%s/%s, caches %s), where the best kernels are those of %v.\n\n",
-		strings.Join(p.args, " "), fact("cpu"), fact("cpu-id"), fact("cores"), fact("goos"), fact("goarch"), fact("caches"), isa)
+		homeless(strings.Join(p.args, " ")), fact("cpu"), fact("cpu-id"), fact("cores"), fact("goos"), fact("goarch"), fact("caches"), isa)
 	for i, cells := range p.table {
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 		if i == 0 {
@@ -523,4 +524,13 @@ func markdownTable(b *strings.Builder, rows [][]string) {
 			fmt.Fprintf(b, "|---%s|\n", strings.Repeat("|---:", len(cells)-1))
 		}
 	}
+}
+
+// homeless returns a command line in which the user's home folder is ~, as it is for other users.
+func homeless(line string) string {
+	home, err := os.UserHomeDir()
+	if err != nil || home == "/" {
+		return line
+	}
+	return strings.ReplaceAll(line, " "+home+"/", " ~/")
 }
