@@ -241,3 +241,12 @@ func TestErrors(t *testing.T) {
 		t.Error("a page was written in spite of an error")
 	}
 }
+
+// TestHomeless: the page names no user's home folder.
+func TestHomeless(t *testing.T) {
+	t.Setenv("HOME", "/home/a")
+	t.Setenv("USERPROFILE", "/home/a")
+	if got, want := homeless("-flowers /home/a/run -rows /home/ab/run"), "-flowers ~/run -rows /home/ab/run"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
